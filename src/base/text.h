@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace normgrad {
+
+/// The entry of `known` nearest to `word` by edit distance, if it is near enough to be a likely
+/// typing error (at most a third of the letters), else "".
+std::string_view Nearest(std::string_view word, std::span<const std::string_view> known);
+
+/// "did you mean 'dims'?" when Nearest() finds one, else "expected one of a, b, c".
+std::string Suggest(std::string_view word, std::span<const std::string_view> known);
+
+/// "1.5 GiB", "64 KiB", "17 B": at most three digits, binary units.
+std::string HumanBytes(double bytes);
+
+/// "12.3 us", "4.56 ms", "7.8 s", "3 min 20 s".
+std::string HumanSeconds(double seconds);
+
+/// True when glob `pattern` (`*` any run of characters, `?` one) matches all of `text`.
+bool GlobMatch(std::string_view pattern, std::string_view text);
+
+}  // namespace normgrad
