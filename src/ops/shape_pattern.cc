@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ops/shape_pattern.h"
+
+#include <algorithm>
+#include <stdexcept>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace normgrad {
+
+std::string ToString(const Dims& dims) {
+  std::vector<std::string> parts;
+  for (const auto& [symbol, extents] : dims) {
+    parts.push_back(fmt::format("{}={}", symbol, ToString(extents)));
+  }
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
+
+std::vector<PatternAxis> ParsePattern(std::string_view pattern) {
+  using Kind = PatternAxis::Kind;
+  std::vector<PatternAxis> axes;
+  while (!pattern.empty()) {
+    const auto end = std::min(pattern.find(' '), pattern.size());
+    const std::string_view token = pattern.substr(0, end);
+    if (token.starts_with('*')) {
+      axes.push_back({Kind::kGroup, token.substr(1)});
+    } else if (token.starts_with("ones(")) {
+      axes.push_back({Kind::kOnes, token.substr(5, token.size() - 6)});
+    } else if (!token.empty()) {
+      axes.push_back({Kind::kSingle, token});
+    }
+    pattern.remove_prefix(std::min(end + 1, pattern.size()));
+  }
+  return axes;
+}
+
+Shape Expand(std::string_view pattern, const Dims& dims) {
+  Shape shape;
+  for (const PatternAxis& axis : ParsePattern(pattern)) {
+    const auto found = dims.find(axis.symbol);
+    if (found == dims.end()) {
+      throw std::logic_error(fmt::format("symbol '{}' is not bound", axis.symbol));
+    }
+    if (axis.kind == PatternAxis::Kind::kOnes) {
+      shape.insert(shape.end(), found->second.size(), 1);
+    } else {
+      shape.insert(shape.end(), found->second.begin(), found->second.end());
+    }
+  }
+  return shape;
+}
+
+std::size_t Count(std::string_view pattern, const Dims& dims) {
+  return ElementCount(Expand(pattern, dims));
+}
+
+bool Bind(std::string_view pattern, const Shape& shape, Dims* dims) {
+  const std::vector<PatternAxis> axes = ParsePattern(pattern);
+  using Kind = PatternAxis::Kind;
+  std::size_t known_rank = 0;
+  int unbound_groups = 0;
+  for (const PatternAxis& axis : axes) {
+    const auto found = dims->find(axis.symbol);
+    if (found != dims->end()) {
+      known_rank += found->second.size();
+    } else if (axis.kind == Kind::kSingle) {
+      known_rank += 1;
+    } else {
+      ++unbound_groups;
+    }
+  }
+  if (unbound_groups > 1 || shape.size() < known_rank) return false;
+  if (unbound_groups == 0 && shape.size() != known_rank) return false;
+
+  bool bound_any = false;
+  auto next = shape.begin();
+  for (const PatternAxis& axis : axes) {
+    const auto found = dims->find(axis.symbol);
+    const std::size_t rank = found != dims->end()         ? found->second.size()
+                             : axis.kind == Kind::kSingle ? 1
+                                                          : shape.size() - known_rank;
+    const auto end = next + static_cast<std::ptrdiff_t>(rank);
+    if (found == dims->end() && axis.kind != Kind::kOnes) {
+      dims->emplace(axis.symbol, Shape(next, end));
+      bound_any = true;
+    }
+    next = end;
+  }
+  return bound_any;
+}
+
+}  // namespace normgrad
