@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string_view>
+
+namespace normgrad {
+
+/// Status values of aclnn functions that CANN documents but that no header of its public ones
+/// names. Source: CANN ops-nn, docs/zh/context/aclnn_return_code.md.
+inline constexpr int kAclnnParamNullptr = 161001;
+inline constexpr int kAclnnParamInvalid = 161002;
+inline constexpr int kAclnnInner = 561000;
+inline constexpr int kAclnnInnerTilingError = 561002;
+inline constexpr int kAclnnInnerNullptr = 561103;
+
+/// The constant's name for a status of any acl, aclrt or aclnn function, e.g.
+/// "ACLNN_ERR_PARAM_NULLPTR" for 161001; "unknown status" for a value that is not documented.
+std::string_view StatusName(int status);
+
+}  // namespace normgrad
