@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "abi/acl_abi.h"
+#include "kernels/api/backend.h"
+#include "ops/product.h"
+
+namespace normgrad {
+
+/// The one device there is.
+inline constexpr std::int32_t kDeviceId = 0;
+
+/// A queue and the context it belongs to. `queue` outlives every call that is using it.
+struct Stream {
+  aclrtContext context = nullptr;
+  std::unique_ptr<Queue> queue = backend::MakeQueue();
+};
+
+/// The calling thread's current context; ACL_ERROR_RT_CONTEXT_NULL when it has none.
+aclrtContext CurrentContext();
+
+/// The default stream of a live context, and those of all contexts.
+std::shared_ptr<Stream> DefaultStream(aclrtContext context);
+std::vector<std::shared_ptr<Stream>> DefaultStreams();
+
+/// The stream behind a handle; null means the current context's default stream. Refuses handles
+/// that are not alive and streams of other contexts.
+std::shared_ptr<Stream> FindStream(aclrtStream handle);
+
+/// Milliseconds as CANN's functions take them: -1 is for ever, positive is a limit, others are
+/// ACL_ERROR_RT_PARAM_INVALID.
+Timeout ParseTimeout(std::int32_t milliseconds);
+
+/// Ends every stream, event and allocation of the device.
+void ReleaseStreams();
+void ReleaseEvents();
+void ReleaseDeviceMemory();
+
+/// Ends everything on the device, whatever the count of aclrtSetDevice() is.
+void ReleaseDevice();
+
+/// Makes every option unset again.
+void ForgetOptions();
+
+/// Whether ACL_OPT_DETERMINISTIC asks for the same bits on every run.
+bool DeterminismRequested();
+
+/// The product this device plays. ACL_ERROR_INVALID_PARAM when NORMGRAD_PRODUCT names none.
+const Product& CurrentProduct();
+
+}  // namespace normgrad
