@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+// The host as a device: its memory, its cores, and one worker thread per queue.
+#include "kernels/api/backend.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "kernels/cpu/backend_queue.h"
+#include "kernels/cpu/copy.h"
+#include "kernels/cpu/thread_pool.h"
+
+namespace normgrad::backend {
+namespace {
+
+constexpr std::size_t kAlignment = 64;
+constexpr std::size_t kHugePage = std::size_t{2} << 20;
+// Below this, starting the other threads costs more than they bring.
+constexpr std::size_t kStreamingBytes = std::size_t{1} << 20;
+
+std::uint64_t Sysconf(int name) {
+  const auto value = sysconf(name);
+  return value < 0 ? 0 : static_cast<std::uint64_t>(value);
+}
+
+std::uint64_t MemoryBytes() {
+  std::uint64_t bytes = Sysconf(_SC_PHYS_PAGES) * Sysconf(_SC_PAGESIZE);
+  // A container's share, where there is one; the file says "max" where there is not.
+  std::uint64_t share = 0;
+  if (std::ifstream("/sys/fs/cgroup/memory.max") >> share) bytes = std::min(bytes, share);
+  return bytes;
+}
+
+bool IsHuge(std::size_t bytes, bool huge_pages) { return huge_pages && bytes >= kHugePage; }
+
+// Whole huge pages that start on one, so that the kernel can use them from the first byte on.
+void* MapHuge(std::size_t bytes) {
+  const std::size_t padded = bytes + kHugePage;
+  void* const mapped =
+      mmap(nullptr, padded, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (mapped == MAP_FAILED) return nullptr;
+  auto* const first = static_cast<std::byte*>(mapped);
+  void* aligned = mapped;
+  std::size_t space = padded;
+  std::align(kHugePage, bytes, aligned, space);
+  const auto before = static_cast<std::size_t>(static_cast<std::byte*>(aligned) - first);
+  if (before > 0) munmap(mapped, before);
+  munmap(static_cast<std::byte*>(aligned) + bytes, padded - before - bytes);
+  madvise(aligned, bytes, MADV_HUGEPAGE);  // a wish; without it everything works, slower
+  return aligned;
+}
+
+std::size_t WholeHugePages(std::size_t bytes) {
+  return (bytes + kHugePage - 1) / kHugePage * kHugePage;
+}
+
+}  // namespace
+
+const Facts& DeviceFacts() {
+  static const Facts kFacts = {
+      std::max(1U, std::thread::hardware_concurrency()),
+      MemoryBytes(),
+      cpu::LastLevelCacheBytes(),
+  };
+  return kFacts;
+}
+
+std::uint64_t FreeBytes() {
+  std::ifstream meminfo("/proc/meminfo");
+  for (std::string key; meminfo >> key;) {
+    std::uint64_t kibibytes = 0;
+    if (key == "MemAvailable:" && meminfo >> kibibytes) return kibibytes * 1024;
+    meminfo.ignore(std::numeric_limits<std::streamsize>::max(), '\n');
+  }
+  return Sysconf(_SC_AVPHYS_PAGES) * Sysconf(_SC_PAGESIZE);
+}
+
+void* Allocate(std::size_t bytes, bool huge_pages) {
+  if (IsHuge(bytes, huge_pages)) return MapHuge(WholeHugePages(bytes));
+  // posix_memalign takes any size: AddressSanitizer sees the first byte behind the allocation.
+  void* address = nullptr;
+  return posix_memalign(&address, kAlignment, bytes) == 0 ? address : nullptr;
+}
+
+void Free(void* address, std::size_t bytes, bool huge_pages) {
+  if (IsHuge(bytes, huge_pages)) {
+    munmap(address, WholeHugePages(bytes));
+  } else {
+    std::free(address);
+  }
+}
+
+void Copy(void* to, const void* from, std::size_t bytes) {
+  const std::less<const void*> before;
+  const bool apart =
+      !before(static_cast<std::byte*>(to), static_cast<const std::byte*>(from) + bytes) ||
+      !before(from, static_cast<std::byte*>(to) + bytes);
+  if (apart && bytes >= kStreamingBytes) {
+    cpu::StreamingCopy(to, from, bytes);
+  } else {
+    std::memmove(to, from, bytes);
+  }
+}
+
+void Fill(void* to, std::uint8_t value, std::size_t bytes) { std::memset(to, value, bytes); }
+
+std::unique_ptr<Queue> MakeQueue() { return std::make_unique<cpu::HostQueue>(); }
+std::shared_ptr<Mark> MakeMark() { return std::make_shared<cpu::HostMark>(); }
+
+void SetThreads(std::uint32_t threads) { cpu::SetThreads(threads); }
+
+}  // namespace normgrad::backend

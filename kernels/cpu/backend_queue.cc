@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/cpu/backend_queue.h"
+
+#include <exception>
+#include <utility>
+
+namespace normgrad::cpu {
+
+bool HostMark::Reached() const {
+  const std::lock_guard lock(mutex_);
+  return time_.has_value();
+}
+
+bool HostMark::Wait(Timeout timeout) {
+  std::unique_lock lock(mutex_);
+  const auto reached = [this] { return time_.has_value(); };
+  if (timeout) return changed_.wait_for(lock, *timeout, reached);
+  changed_.wait(lock, reached);
+  return true;
+}
+
+std::chrono::nanoseconds HostMark::Time() const {
+  const std::lock_guard lock(mutex_);
+  return time_.value();
+}
+
+void HostMark::Reach() {
+  // Before the lock: what others do to the mutex is no part of the time.
+  const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  const std::lock_guard lock(mutex_);
+  if (!time_) time_ = std::chrono::duration_cast<std::chrono::nanoseconds>(now);
+  changed_.notify_all();
+}
+
+void HostMark::WaitUnless(const std::atomic<bool>& cancelled) {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return time_.has_value() || cancelled; });
+}
+
+void HostMark::Nudge() {
+  const std::lock_guard lock(mutex_);
+  changed_.notify_all();
+}
+
+HostQueue::HostQueue() : worker_([this] { Work(); }) {}
+
+HostQueue::~HostQueue() {
+  {
+    const std::lock_guard lock(mutex_);
+    closing_ = true;
+  }
+  pushed_.notify_one();
+  worker_.join();
+}
+
+void HostQueue::Submit(std::function<void()> work) { Push({std::move(work), nullptr, nullptr}); }
+
+void HostQueue::Record(std::shared_ptr<Mark> mark) {
+  Push({{}, std::static_pointer_cast<HostMark>(std::move(mark)), nullptr});
+}
+
+void HostQueue::WaitFor(std::shared_ptr<Mark> mark) {
+  Push({{}, nullptr, std::static_pointer_cast<HostMark>(std::move(mark))});
+}
+
+bool HostQueue::Idle() const {
+  const std::lock_guard lock(mutex_);
+  return tasks_.empty();
+}
+
+std::optional<std::string> HostQueue::TakeFailure() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(failure_, std::nullopt);
+}
+
+void HostQueue::Abandon() {
+  abandoned_ = true;
+  std::shared_ptr<HostMark> awaited;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!tasks_.empty()) awaited = tasks_.front().wait;
+  }
+  if (awaited) awaited->Nudge();
+}
+
+void HostQueue::Push(Task task) {
+  {
+    const std::lock_guard lock(mutex_);
+    tasks_.push_back(std::move(task));
+  }
+  pushed_.notify_one();
+}
+
+void HostQueue::Work() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    pushed_.wait(lock, [this] { return closing_ || !tasks_.empty(); });
+    if (tasks_.empty()) return;
+    const Task& task = tasks_.front();  // stays where it is while others are added behind it
+    if (task.record) {
+      // Under the lock: whoever has waited for the mark must find the queue without it.
+      const std::shared_ptr<HostMark> mark = task.record;
+      tasks_.pop_front();
+      mark->Reach();
+      continue;
+    }
+    lock.unlock();
+    std::optional<std::string> failure = Do(task);
+    lock.lock();
+    if (failure && !failure_) failure_ = std::move(failure);
+    tasks_.pop_front();
+  }
+}
+
+std::optional<std::string> HostQueue::Do(const Task& task) try {
+  if (task.wait) {
+    task.wait->WaitUnless(abandoned_);
+  } else if (!abandoned_) {
+    task.work();
+  }
+  return std::nullopt;
+} catch (const std::exception& error) {
+  return error.what();
+} catch (...) {
+  return "unknown exception";
+}
+
+}  // namespace normgrad::cpu

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "kernels/api/backend.h"
+
+namespace normgrad::cpu {
+
+/// A mark that is reached by calling Reach(); its clock is std::chrono::steady_clock.
+class HostMark final : public Mark {
+ public:
+  bool Reached() const override;
+  bool Wait(Timeout timeout) override;
+  std::chrono::nanoseconds Time() const override;
+  void Release() override { Reach(); }
+
+  /// The first call stamps the time.
+  void Reach();
+
+  /// Waits until the mark is reached or `cancelled` is true; Nudge() makes it look again.
+  void WaitUnless(const std::atomic<bool>& cancelled);
+  void Nudge();
+
+ private:
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::optional<std::chrono::nanoseconds> time_;
+};
+
+/// A queue with one worker thread.
+class HostQueue final : public Queue {
+ public:
+  HostQueue();
+  ~HostQueue() override;
+
+  void Submit(std::function<void()> work) override;
+  void Record(std::shared_ptr<Mark> mark) override;
+  void WaitFor(std::shared_ptr<Mark> mark) override;
+  bool Idle() const override;
+  std::optional<std::string> TakeFailure() override;
+  void Abandon() override;
+
+ private:
+  // One of the three is set.
+  struct Task {
+    std::function<void()> work;
+    std::shared_ptr<HostMark> record;
+    std::shared_ptr<HostMark> wait;
+  };
+
+  void Push(Task task);
+  void Work();
+  // Why the task failed, if it did.
+  std::optional<std::string> Do(const Task& task);
+
+  mutable std::mutex mutex_;
+  std::condition_variable pushed_;
+  std::deque<Task> tasks_;  // the front is the one being done
+  std::optional<std::string> failure_;
+  bool closing_ = false;
+  std::atomic<bool> abandoned_ = false;
+  std::thread worker_;  // last: it uses the others
+};
+
+}  // namespace normgrad::cpu

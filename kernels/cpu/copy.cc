@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/cpu/copy.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <fstream>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/copy.cc"
+#include <hwy/cache_control.h>
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include "kernels/cpu/thread_pool.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace normgrad::cpu::HWY_NAMESPACE {
+
+void CopyRange(std::uint8_t* HWY_RESTRICT dst, const std::uint8_t* HWY_RESTRICT src,
+               std::size_t bytes) {
+  namespace hn = hwy::HWY_NAMESPACE;
+  const hn::ScalableTag<std::uint8_t> d;
+  const std::size_t n = hn::Lanes(d);
+  // Streaming stores need whole vectors; what is left at both ends goes through the cache.
+  const std::size_t misaligned = reinterpret_cast<std::uintptr_t>(dst) % n;
+  const std::size_t head = std::min(bytes, misaligned == 0 ? 0 : n - misaligned);
+  std::memcpy(dst, src, head);
+  std::size_t i = head;
+  for (; i + 4 * n <= bytes; i += 4 * n) {
+    const auto v0 = hn::LoadU(d, src + i);
+    const auto v1 = hn::LoadU(d, src + i + n);
+    const auto v2 = hn::LoadU(d, src + i + 2 * n);
+    const auto v3 = hn::LoadU(d, src + i + 3 * n);
+    hn::Stream(v0, d, dst + i);
+    hn::Stream(v1, d, dst + i + n);
+    hn::Stream(v2, d, dst + i + 2 * n);
+    hn::Stream(v3, d, dst + i + 3 * n);
+  }
+  std::memcpy(dst + i, src + i, bytes - i);
+  hwy::FlushStream();
+}
+
+}  // namespace normgrad::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace normgrad::cpu {
+namespace {
+
+HWY_EXPORT(CopyRange);
+
+}  // namespace
+
+void StreamingCopyOnThisThread(void* dst, const void* src, std::size_t bytes) {
+  HWY_DYNAMIC_DISPATCH(CopyRange)
+  (static_cast<std::uint8_t*>(dst), static_cast<const std::uint8_t*>(src), bytes);
+}
+
+void StreamingCopy(void* dst, const void* src, std::size_t bytes) {
+  constexpr std::size_t kPartBytes = std::size_t{1} << 20;
+  Threads()->Run((bytes + kPartBytes - 1) / kPartBytes, [&](std::size_t part) {
+    const std::size_t first = part * kPartBytes;
+    StreamingCopyOnThisThread(static_cast<std::uint8_t*>(dst) + first,
+                              static_cast<const std::uint8_t*>(src) + first,
+                              std::min(kPartBytes, bytes - first));
+  });
+}
+
+std::size_t LastLevelCacheBytes() {
+  // Not sysconf(_SC_LEVEL3_CACHE_SIZE), which counts the caches of all core complexes together.
+  static const std::size_t kBytes = [] {
+    std::ifstream file("/sys/devices/system/cpu/cpu0/cache/index3/size");  // "32768K"
+    std::size_t kibibytes = 0;
+    file >> kibibytes;
+    constexpr std::size_t kUnknown = std::size_t{32} << 10;  // common on servers
+    return (file ? kibibytes : kUnknown) << 10;
+  }();
+  return kBytes;
+}
+
+}  // namespace normgrad::cpu
+#endif  // HWY_ONCE

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "kernels/api/kernel.h"
+
+namespace normgrad::cpu {
+
+// One per operator, defined in the file of its name.
+extern const Kernel kRmsNormGrad;
+
+}  // namespace normgrad::cpu

@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: Apache-2.0
+// The vector code of the row pass. Included once per target (foreach_target).
+//
+// A policy says what a row norm's backward pass computes:
+//   kStatistics, kRowSums, kColumnSums   how many of each (RowPass)
+//   Accumulate(dy, x, gamma, statistics, row_sums, column_sums)   adds one vector of a row
+//   Prepare(statistics, means)                means (row sums / columns) into what Gradient() wants
+//   Gradient(dy, x, gamma, statistics, means)                     one vector of dx
+
+#if defined(NORMGRAD_KERNELS_CPU_ROW_PASS_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef NORMGRAD_KERNELS_CPU_ROW_PASS_INL_H_
+#undef NORMGRAD_KERNELS_CPU_ROW_PASS_INL_H_
+#else
+#define NORMGRAD_KERNELS_CPU_ROW_PASS_INL_H_
+#endif
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "kernels/cpu/convert-inl.h"
+#include "kernels/cpu/row_pass.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace normgrad::cpu::HWY_NAMESPACE {
+static_assert(kColumnPadding % kBlock == 0);
+
+template <class Format>
+HWY_INLINE const typename Format::Element* Elements(const std::byte* bytes) {
+  return reinterpret_cast<const typename Format::Element*>(bytes);
+}
+
+template <class Format>
+HWY_INLINE typename Format::Element* Elements(std::byte* bytes) {
+  return reinterpret_cast<typename Format::Element*>(bytes);
+}
+
+/// The last columns of a row, fewer than a block: nothing behind the row may be touched.
+template <class Format>
+struct Tail {
+  HWY_ALIGN typename Format::Element elements[kBlock] = {};
+
+  HWY_INLINE const typename Format::Element* Read(const typename Format::Element* from,
+                                                  std::size_t count) {
+    std::memcpy(elements, from, count * sizeof *elements);
+    return elements;
+  }
+};
+
+/// Asks for one block of elements to be brought into the second-level cache.
+template <class Format>
+HWY_INLINE void Prefetch(const typename Format::Element* block) {
+  constexpr std::size_t kLine = 64 / sizeof *block;
+  for (std::size_t i = 0; i < kBlock; i += kLine) __builtin_prefetch(block + i, 0, 2);
+}
+
+/// The sums of kRows rows while their blocks are walked.
+template <class Policy, class Format, std::size_t kRows>
+struct Accumulator {
+  using Rows = const typename Format::Element* [kRows];
+
+  VF statistics[kRows][Policy::kStatistics];
+  VF sums_a[kRows][Policy::kRowSums];  // of the first vector of every block
+  VF sums_b[kRows][Policy::kRowSums];  // of the second
+
+  HWY_INLINE explicit Accumulator(const RowTile& tile) {
+    for (std::size_t r = 0; r < kRows; ++r) {
+      for (std::size_t i = 0; i < Policy::kStatistics; ++i) {
+        statistics[r][i] = hn::Set(DF(), tile.statistics[r][i]);
+      }
+      for (std::size_t i = 0; i < Policy::kRowSums; ++i) {
+        sums_a[r][i] = hn::Zero(DF());
+        sums_b[r][i] = hn::Zero(DF());
+      }
+    }
+  }
+
+  /// Takes the block at element `offset` of every row, whose first column is column `c`.
+  HWY_INLINE void Add(const Rows& dy, const Rows& x, std::size_t offset, const float* gamma,
+                      float* const (&column_sums)[Policy::kColumnSums], std::size_t c) {
+    const DF d;
+    const Block gamma_block = Float32Format::Load(gamma + c);
+    VF columns_a[Policy::kColumnSums];
+    VF columns_b[Policy::kColumnSums];
+    for (std::size_t i = 0; i < Policy::kColumnSums; ++i) {
+      columns_a[i] = hn::LoadU(d, column_sums[i] + c);
+      columns_b[i] = hn::LoadU(d, column_sums[i] + c + kLanes);
+    }
+    for (std::size_t r = 0; r < kRows; ++r) {
+      const Block dy_block = Format::Load(dy[r] + offset);
+      const Block x_block = Format::Load(x[r] + offset);
+      Policy::Accumulate(dy_block.a, x_block.a, gamma_block.a, statistics[r], sums_a[r], columns_a);
+      Policy::Accumulate(dy_block.b, x_block.b, gamma_block.b, statistics[r], sums_b[r], columns_b);
+    }
+    for (std::size_t i = 0; i < Policy::kColumnSums; ++i) {
+      hn::StoreU(columns_a[i], d, column_sums[i] + c);
+      hn::StoreU(columns_b[i], d, column_sums[i] + c + kLanes);
+    }
+  }
+};
+
+template <class Policy, class Format, std::size_t kRows>
+void AccumulateRows(RowTile& tile) {
+  // Local copies: a store through `column_sums` could change the tile for all the compiler knows.
+  Accumulator<Policy, Format, kRows> accumulator(tile);
+  const typename Format::Element* dy[kRows];
+  const typename Format::Element* x[kRows];
+  for (std::size_t r = 0; r < kRows; ++r) {
+    dy[r] = Elements<Format>(tile.dy[r]);
+    x[r] = Elements<Format>(tile.x[r]);
+  }
+  float* column_sums[Policy::kColumnSums];
+  for (std::size_t i = 0; i < Policy::kColumnSums; ++i) column_sums[i] = tile.column_sums[i];
+  const float* const gamma = tile.gamma;
+  const std::size_t cols = tile.cols;
+  const std::size_t next_dy = tile.next_dy;
+
+  std::size_t c = 0;
+  for (; c + kBlock <= cols; c += kBlock) {
+    for (std::size_t r = 0; r < kRows; ++r) Prefetch<Format>(dy[r] + next_dy + c);
+    accumulator.Add(dy, x, c, gamma, column_sums, c);
+  }
+  if (c < cols) {
+    Tail<Format> dy_tail[kRows];
+    Tail<Format> x_tail[kRows];
+    for (std::size_t r = 0; r < kRows; ++r) {
+      dy[r] = dy_tail[r].Read(dy[r] + c, cols - c);
+      x[r] = x_tail[r].Read(x[r] + c, cols - c);
+    }
+    accumulator.Add(dy, x, 0, gamma, column_sums, c);
+  }
+  for (std::size_t r = 0; r < kRows; ++r) {
+    for (std::size_t i = 0; i < Policy::kRowSums; ++i) {
+      const VF sum = hn::Add(accumulator.sums_a[r][i], accumulator.sums_b[r][i]);
+      tile.sums[r][i] = hn::GetLane(hn::SumOfLanes(DF(), sum));
+    }
+  }
+}
+
+/// What the gradient of kRows rows needs beside their blocks.
+template <class Policy, class Format, std::size_t kRows>
+struct Differentiator {
+  VF statistics[kRows][Policy::kStatistics];
+  VF means[kRows][Policy::kRowSums];
+
+  HWY_INLINE explicit Differentiator(const RowTile& tile) {
+    for (std::size_t r = 0; r < kRows; ++r) {
+      for (std::size_t i = 0; i < Policy::kStatistics; ++i) {
+        statistics[r][i] = hn::Set(DF(), tile.statistics[r][i]);
+      }
+      for (std::size_t i = 0; i < Policy::kRowSums; ++i) {
+        means[r][i] = hn::Set(DF(), tile.sums[r][i]);
+      }
+      Policy::Prepare(statistics[r], means[r]);
+    }
+  }
+
+  HWY_INLINE Block Gradient(std::size_t r, const typename Format::Element* dy,
+                            const typename Format::Element* x, const Block& gamma) const {
+    const Block dy_block = Format::Load(dy);
+    const Block x_block = Format::Load(x);
+    return {Policy::Gradient(dy_block.a, x_block.a, gamma.a, statistics[r], means[r]),
+            Policy::Gradient(dy_block.b, x_block.b, gamma.b, statistics[r], means[r])};
+  }
+};
+
+template <class Policy, class Format, std::size_t kRows, StoreKind kKind>
+void GradientRows(const RowTile& tile) {
+  using Element = typename Format::Element;
+  const Differentiator<Policy, Format, kRows> differentiator(tile);
+  const Element* dy[kRows];
+  const Element* x[kRows];
+  Element* dx[kRows];
+  for (std::size_t r = 0; r < kRows; ++r) {
+    dy[r] = Elements<Format>(tile.dy[r]);
+    x[r] = Elements<Format>(tile.x[r]);
+    dx[r] = Elements<Format>(tile.dx[r]);
+  }
+  const float* const gamma = tile.gamma;
+  const std::size_t cols = tile.cols;
+  const std::size_t next_x = tile.next_x;
+
+  std::size_t c = 0;
+  for (; c + kBlock <= cols; c += kBlock) {
+    const Block gamma_block = Float32Format::Load(gamma + c);
+    Block dx_block[kRows];
+    for (std::size_t r = 0; r < kRows; ++r) {
+      dx_block[r] = differentiator.Gradient(r, dy[r] + c, x[r] + c, gamma_block);
+      Prefetch<Format>(x[r] + next_x + c);
+    }
+    // All loads come before all stores: rows are often a multiple of 4 KiB apart, and a load then
+    // seems to depend on a store just before it that agrees in the lower 12 bits of the address.
+    for (std::size_t r = 0; r < kRows; ++r) Format::template Store<kKind>(dx_block[r], dx[r] + c);
+  }
+  if (c < cols) {
+    const std::size_t count = cols - c;
+    const Block gamma_block = Float32Format::Load(gamma + c);
+    for (std::size_t r = 0; r < kRows; ++r) {
+      Tail<Format> dy_tail;
+      Tail<Format> x_tail;
+      Tail<Format> dx_tail;
+      Format::template Store<StoreKind::kCached>(
+          differentiator.Gradient(r, dy_tail.Read(dy[r] + c, count), x_tail.Read(x[r] + c, count),
+                                  gamma_block),
+          dx_tail.elements);
+      std::memcpy(dx[r] + c, dx_tail.elements, count * sizeof(Element));
+    }
+  }
+}
+
+template <class Policy, class Format>
+void Accumulate(RowTile& tile) {
+  tile.rows == 1 ? AccumulateRows<Policy, Format, 1>(tile)
+                 : AccumulateRows<Policy, Format, kMaxTileRows>(tile);
+}
+
+template <class Policy, class Format, StoreKind kKind>
+void GradientOfTile(const RowTile& tile) {
+  tile.rows == 1 ? GradientRows<Policy, Format, 1, kKind>(tile)
+                 : GradientRows<Policy, Format, kMaxTileRows, kKind>(tile);
+}
+
+template <class Policy, class Format>
+void GradientOf(const RowTile& tile) {
+  bool aligned = true;
+  for (std::size_t r = 0; r < tile.rows; ++r) {
+    aligned = aligned && reinterpret_cast<std::uintptr_t>(tile.dx[r]) % HWY_MAX_BYTES == 0;
+  }
+  if (tile.stream && aligned) {
+    GradientOfTile<Policy, Format, StoreKind::kStreamed>(tile);
+  } else {
+    GradientOfTile<Policy, Format, StoreKind::kCached>(tile);
+  }
+}
+
+/// One block of `Format`, in memory order, as float32 or from it. `count` elements exist.
+template <class Format>
+HWY_INLINE void ToFloat(const std::byte* from, std::size_t count, float* to) {
+  Tail<Format> tail;
+  StoreInMemoryOrder<Format>(Format::Load(tail.Read(Elements<Format>(from), count)), to);
+}
+
+template <class Format>
+HWY_INLINE void FromFloat(const float* from, std::size_t count, std::byte* to) {
+  Tail<Format> tail;
+  Format::template Store<StoreKind::kCached>(LoadFromMemoryOrder<Format>(from), tail.elements);
+  std::memcpy(to, tail.elements, count * sizeof *tail.elements);
+}
+
+template <class Data>
+void LoadScale(DType dtype, const std::byte* scale, std::size_t count, float* to) {
+  const std::size_t element_bytes = dtype == DType::kFloat32 ? 4 : 2;
+  const std::size_t padded = (count + kColumnPadding - 1) / kColumnPadding * kColumnPadding;
+  for (std::size_t c = 0; c < padded; c += kBlock) {
+    HWY_ALIGN float block[kBlock] = {};
+    if (c < count) {
+      const std::byte* from = scale + c * element_bytes;
+      const std::size_t left = std::min(kBlock, count - c);
+      switch (dtype) {
+        case DType::kFloat16: ToFloat<Float16Format>(from, left, block); break;
+        case DType::kBFloat16: ToFloat<BFloat16Format>(from, left, block); break;
+        default: ToFloat<Float32Format>(from, left, block); break;
+      }
+    }
+    Float32Format::Store<StoreKind::kCached>(LoadFromMemoryOrder<Data>(block), to + c);
+  }
+}
+
+template <class Data>
+void StoreSums(const float* sums, std::size_t parts, std::size_t stride, std::size_t count,
+               DType dtype, std::byte* to) {
+  const std::size_t element_bytes = dtype == DType::kFloat32 ? 4 : 2;
+  for (std::size_t c = 0; c < count; c += kBlock) {
+    Block total = Float32Format::Load(sums + c);
+    for (std::size_t part = 1; part < parts; ++part) {
+      const Block more = Float32Format::Load(sums + part * stride + c);
+      total = {hn::Add(total.a, more.a), hn::Add(total.b, more.b)};
+    }
+    HWY_ALIGN float block[kBlock];
+    StoreInMemoryOrder<Data>(total, block);
+    std::byte* target = to + c * element_bytes;
+    const std::size_t left = std::min(kBlock, count - c);
+    switch (dtype) {
+      case DType::kFloat16: FromFloat<Float16Format>(block, left, target); break;
+      case DType::kBFloat16: FromFloat<BFloat16Format>(block, left, target); break;
+      default: FromFloat<Float32Format>(block, left, target); break;
+    }
+  }
+}
+
+template <class Policy, class Data>
+RowKernels MakeRowKernels() {
+  return {&Accumulate<Policy, Data>, &GradientOf<Policy, Data>, &LoadScale<Data>, &StoreSums<Data>};
+}
+
+/// The vector code of `Policy` on this target.
+template <class Policy>
+RowKernels RowKernelsFor(DType data) {
+  switch (data) {
+    case DType::kFloat16: return MakeRowKernels<Policy, Float16Format>();
+    case DType::kBFloat16: return MakeRowKernels<Policy, BFloat16Format>();
+    default: return MakeRowKernels<Policy, Float32Format>();
+  }
+}
+
+}  // namespace normgrad::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif

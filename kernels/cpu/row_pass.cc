@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/cpu/row_pass.h"
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include <hwy/cache_control.h>
+
+#include "kernels/cpu/copy.h"
+#include "kernels/cpu/row_view.h"
+#include "kernels/cpu/thread_pool.h"
+
+namespace normgrad::cpu {
+namespace {
+
+std::size_t DivideUp(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
+std::size_t RoundUp(std::size_t a, std::size_t b) { return DivideUp(a, b) * b; }
+
+// A part is worth a thread's attention from about this many elements on: a few microseconds.
+constexpr std::size_t kMinPartElements = std::size_t{1} << 14;
+constexpr std::size_t kMaxParts = 64;
+
+// A part of rows leaves a vector of column sums behind, to be written and read once more. From 32
+// rows on that is little beside the rows themselves.
+constexpr std::size_t kMinPartRows = 32;
+
+/// How a call is split into parts that can run at the same time, and what its workspace holds.
+/// A function of the shape alone, so that neither threads nor layouts change a result.
+///
+/// Many rows: a part is some rows, all columns; column sums are added up at the end. Few rows: a
+/// part is all rows, some columns; row sums are added up half way.
+struct Plan {
+  bool by_rows;
+  std::size_t parts;
+  std::size_t part_rows;    // by rows: a multiple of kMaxTileRows
+  std::size_t part_cols;    // by columns: a multiple of kColumnPadding; also how vectors are split
+  std::size_t padded_cols;  // length of a vector of columns in the workspace
+
+  Plan(std::size_t rows, std::size_t cols)
+      : by_rows(rows >= 2 * kMinPartRows), padded_cols(RoundUp(cols, kColumnPadding)) {
+    const std::size_t per_part = DivideUp(rows * cols, kMaxParts);
+    if (by_rows) {
+      part_rows = std::max({kMinPartRows, DivideUp(rows, kMaxParts),
+                            DivideUp(std::max(per_part, kMinPartElements), cols)});
+      part_rows = RoundUp(part_rows, kMaxTileRows);
+      parts = DivideUp(rows, part_rows);
+      part_cols = RoundUp(kMinPartElements / 2, kColumnPadding);
+    } else {
+      part_cols = RoundUp(DivideUp(std::max(per_part, kMinPartElements), rows), kColumnPadding);
+      parts = DivideUp(cols, part_cols);
+      part_rows = rows;
+    }
+  }
+
+  std::size_t ColumnParts(std::size_t cols) const { return DivideUp(cols, part_cols); }
+};
+
+float LoadStatistic(DType dtype, const std::byte* at) {
+  if (dtype != DType::kFloat32) return static_cast<float>(Load(dtype, at));
+  float value = 0;  // the common case, not worth a call
+  std::memcpy(&value, at, sizeof value);
+  return value;
+}
+
+/// Where the parts of a call find things.
+class Call {
+ public:
+  Call(const RowPass& pass, const RowPassTensors& tensors, std::size_t rows, std::size_t cols,
+       std::byte* workspace)
+      : pass_(pass),
+        kernels_(pass.kernels(tensors.dy.dtype)),
+        plan_(rows, cols),
+        rows_(rows),
+        cols_(cols),
+        dy_(tensors.dy, tensors.leading_axes),
+        x_(tensors.x, tensors.leading_axes),
+        dx_(tensors.dx, tensors.leading_axes),
+        gamma_(tensors.gamma, 0),
+        gamma_sorted_(reinterpret_cast<float*>(workspace)),
+        column_sums_(gamma_sorted_ + plan_.padded_cols),
+        row_sums_(column_sums_ + pass.column_sums * ColumnSumParts() * plan_.padded_cols),
+        stream_(3 * rows * cols * dx_.ElementBytes() > LastLevelCacheBytes()) {
+    for (std::size_t i = 0; i < pass.statistics; ++i) {
+      statistics_.emplace_back(*tensors.statistics[i], tensors.statistics[i]->shape.size());
+    }
+    for (std::size_t i = 0; i < pass.column_sums; ++i) {
+      outputs_.emplace_back(*tensors.column_sums[i], 0);
+    }
+  }
+
+  void Run() {
+    const auto pool = Threads();
+    if (plan_.by_rows) {
+      pool->Run(plan_.ColumnParts(cols_), [&](std::size_t part) { LoadGamma(part); });
+      pool->Run(plan_.parts, [&](std::size_t part) { Rows(part); });
+    } else {
+      pool->Run(plan_.parts, [&](std::size_t part) { AccumulateColumns(part); });
+      pool->Run(plan_.parts, [&](std::size_t part) { GradientOfColumns(part); });
+    }
+    pool->Run(plan_.ColumnParts(cols_), [&](std::size_t part) { StoreColumnSums(part); });
+  }
+
+ private:
+  std::size_t ColumnSumParts() const { return plan_.by_rows ? plan_.parts : 1; }
+
+  /// Sums number `i` over the rows of part `part`, from column `first` on.
+  float* ColumnSums(std::size_t i, std::size_t part, std::size_t first) const {
+    return column_sums_ + (i * ColumnSumParts() + part) * plan_.padded_cols + first;
+  }
+
+  /// Row sums of one part of columns and one row.
+  float* RowSums(std::size_t part, std::size_t row) const {
+    return row_sums_ + (part * rows_ + row) * pass_.row_sums;
+  }
+
+  std::size_t FirstColumn(std::size_t part) const { return part * plan_.part_cols; }
+  std::size_t Columns(std::size_t part) const {
+    return std::min(plan_.part_cols, cols_ - FirstColumn(part));
+  }
+
+  void LoadGamma(std::size_t part) {
+    const std::size_t first = FirstColumn(part);
+    const std::size_t count = Columns(part);
+    std::vector<std::byte> scratch;
+    if (!gamma_.Columns().Dense()) scratch.resize(count * gamma_.ElementBytes());
+    kernels_.load_scale(gamma_.Type(), gamma_.Read(0, first, count, scratch.data()), count,
+                        gamma_sorted_ + first);
+  }
+
+  void StoreColumnSums(std::size_t part) {
+    const std::size_t first = FirstColumn(part);
+    const std::size_t count = Columns(part);
+    for (std::size_t i = 0; i < outputs_.size(); ++i) {
+      const RowView& output = outputs_[i];
+      std::vector<std::byte> scratch;
+      if (!output.Columns().Dense()) scratch.resize(count * output.ElementBytes());
+      kernels_.store_sums(ColumnSums(i, 0, first), ColumnSumParts(), plan_.padded_cols, count,
+                          output.Type(), output.Target(0, first, scratch.data()));
+      output.Write(0, first, count, scratch.data());
+    }
+  }
+
+  /// Rows of a tile. Two share the loads of gamma and of the column sums. One is better where those
+  /// stay in the first-level cache anyway, because memory then sees three plain streams, and where
+  /// two would not fit into half of a common second-level cache.
+  std::size_t TileRows(std::size_t cols) const {
+    const std::size_t row_bytes = 2 * cols * dx_.ElementBytes();
+    constexpr std::size_t kShort = std::size_t{1} << 11;
+    constexpr std::size_t kLong = std::size_t{1} << 18;
+    return row_bytes <= kShort || row_bytes > kLong ? 1 : kMaxTileRows;
+  }
+
+  /// Walks rows [first_row, end_row) x columns [first, first + count) tile by tile and calls
+  /// visit(tile, first row of the tile), then puts dx where it belongs.
+  template <typename Visit>
+  void ForEachTile(std::size_t first_row, std::size_t end_row, std::size_t first, std::size_t count,
+                   std::size_t part, Visit visit) {
+    const std::size_t bytes = count * dx_.ElementBytes();
+    const bool dense = dy_.Columns().Dense() && x_.Columns().Dense() && dx_.Columns().Dense();
+    std::vector<std::byte> scratch(dense ? 0 : 3 * kMaxTileRows * bytes);
+    const auto room = [&](std::size_t tensor, std::size_t r) {
+      return dense ? nullptr : scratch.data() + (tensor * kMaxTileRows + r) * bytes;
+    };
+    RowTile tile;
+    tile.cols = count;
+    tile.gamma = gamma_sorted_ + first;
+    for (std::size_t i = 0; i < pass_.column_sums; ++i) {
+      tile.column_sums[i] = ColumnSums(i, part, first);
+    }
+    tile.stream = stream_ && dx_.Columns().Dense();
+    const std::size_t tile_rows = TileRows(count);
+    for (std::size_t row = first_row; row < end_row; row += tile.rows) {
+      tile.rows = std::min(tile_rows, end_row - row);
+      for (std::size_t r = 0; r < tile.rows; ++r) {
+        tile.dy[r] = dy_.Read(row + r, first, count, room(0, r));
+        tile.x[r] = x_.Read(row + r, first, count, room(1, r));
+        tile.dx[r] = dx_.Target(row + r, first, room(2, r));
+        for (std::size_t i = 0; i < pass_.statistics; ++i) {
+          tile.statistics[r][i] = LoadStatistic(statistics_[i].Type(), statistics_[i].Row(row + r));
+        }
+      }
+      const bool more = dense && row + 2 * tile.rows <= end_row;
+      tile.next_dy = more ? tile.rows * dy_.RowStep() : 0;
+      tile.next_x = more ? tile.rows * x_.RowStep() : 0;
+      visit(tile, row);
+      for (std::size_t r = 0; r < tile.rows; ++r) dx_.Write(row + r, first, count, room(2, r));
+    }
+    if (tile.stream) hwy::FlushStream();
+  }
+
+  float Mean(double sum) const { return static_cast<float>(sum / static_cast<double>(cols_)); }
+
+  void Rows(std::size_t part) {
+    for (std::size_t i = 0; i < pass_.column_sums; ++i) {
+      std::fill_n(ColumnSums(i, part, 0), plan_.padded_cols, 0.0F);
+    }
+    const std::size_t first = part * plan_.part_rows;
+    const std::size_t end = std::min(rows_, first + plan_.part_rows);
+    ForEachTile(first, end, 0, cols_, part, [&](RowTile& tile, std::size_t) {
+      kernels_.accumulate(tile);
+      for (std::size_t r = 0; r < tile.rows; ++r) {
+        for (std::size_t i = 0; i < pass_.row_sums; ++i) {
+          tile.sums[r][i] = Mean(static_cast<double>(tile.sums[r][i]));
+        }
+      }
+      kernels_.gradient(tile);
+    });
+  }
+
+  void AccumulateColumns(std::size_t part) {
+    LoadGamma(part);
+    const std::size_t first = FirstColumn(part);
+    const std::size_t count = Columns(part);
+    for (std::size_t i = 0; i < pass_.column_sums; ++i) {
+      std::fill_n(ColumnSums(i, 0, first), RoundUp(count, kColumnPadding), 0.0F);
+    }
+    ForEachTile(0, rows_, first, count, 0, [&](RowTile& tile, std::size_t row) {
+      kernels_.accumulate(tile);
+      for (std::size_t r = 0; r < tile.rows; ++r) {
+        std::copy_n(tile.sums[r].begin(), pass_.row_sums, RowSums(part, row + r));
+      }
+    });
+  }
+
+  void GradientOfColumns(std::size_t part) {
+    ForEachTile(0, rows_, FirstColumn(part), Columns(part), 0, [&](RowTile& tile, std::size_t row) {
+      for (std::size_t r = 0; r < tile.rows; ++r) {
+        for (std::size_t i = 0; i < pass_.row_sums; ++i) {
+          double sum = 0;
+          for (std::size_t p = 0; p < plan_.parts; ++p) sum += RowSums(p, row + r)[i];
+          tile.sums[r][i] = Mean(sum);
+        }
+      }
+      kernels_.gradient(tile);
+    });
+  }
+
+  const RowPass& pass_;
+  RowKernels kernels_;
+  Plan plan_;
+  std::size_t rows_;
+  std::size_t cols_;
+  RowView dy_;
+  RowView x_;
+  RowView dx_;
+  RowView gamma_;
+  std::vector<RowView> statistics_;
+  std::vector<RowView> outputs_;
+  float* gamma_sorted_;  // the workspace: gamma, in processing order,
+  float* column_sums_;   // sums of every part of rows,
+  float* row_sums_;      // sums of every part of columns
+  bool stream_;
+};
+
+}  // namespace
+
+std::uint64_t RowPassWorkspaceBytes(const RowPass& pass, std::size_t rows, std::size_t cols) {
+  if (rows == 0 || cols == 0) return 0;
+  const Plan plan(rows, cols);
+  const std::size_t column_vectors = 1 + pass.column_sums * (plan.by_rows ? plan.parts : 1);
+  const std::size_t row_sums = plan.by_rows ? 0 : plan.parts * rows * pass.row_sums;
+  return (column_vectors * plan.padded_cols + row_sums) * sizeof(float);
+}
+
+void RunRowPass(const RowPass& pass, const RowPassTensors& tensors, std::size_t rows,
+                std::size_t cols, std::byte* workspace) {
+  if (cols == 0) return;
+  if (rows == 0) {
+    // An empty sum is 0, whose bytes are 0 in every float format.
+    for (std::size_t i = 0; i < pass.column_sums; ++i) {
+      const RowView output(*tensors.column_sums[i], 0);
+      const std::vector<std::byte> zeros(cols * output.ElementBytes());
+      output.Columns().Scatter(output.ElementBytes(), 0, cols, zeros.data(), output.Row(0));
+    }
+    return;
+  }
+  Call(pass, tensors, rows, cols, workspace).Run();
+}
+
+}  // namespace normgrad::cpu

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/api/kernel.h"
+
+/// The pass that layer norm and RMS norm share: every row of dy and x is read once from memory,
+/// first for its sums over the columns and its share of the sums over the rows, then, now in cache,
+/// for its dx. An operator is a small policy (row_pass-inl.h) and a call of RunRowPass().
+namespace normgrad::cpu {
+
+inline constexpr std::size_t kMaxTileRows = 2;
+inline constexpr std::size_t kMaxSums = 2;
+
+/// Some rows, or a range of columns of them, as dense memory. What the vector code works on.
+struct RowTile {
+  std::size_t rows = 0;  // 1 to kMaxTileRows
+  std::size_t cols = 0;
+  std::array<const std::byte*, kMaxTileRows> dy{};
+  std::array<const std::byte*, kMaxTileRows> x{};
+  std::array<std::byte*, kMaxTileRows> dx{};
+  // Elements from a row to the one to fetch while it is worked on; 0 for none. dy is fetched by
+  // the first sweep and x by the second, so that memory is busy during both.
+  std::size_t next_dy = 0;
+  std::size_t next_x = 0;
+  std::array<std::array<float, kMaxSums>, kMaxTileRows> statistics{};
+  std::array<std::array<float, kMaxSums>, kMaxTileRows> sums{};  // over the columns; later means
+  const float* gamma = nullptr;                                  // processing order, padded
+  std::array<float*, kMaxSums> column_sums{};                    // the same; added to
+  bool stream = false;                                           // write dx past the caches
+};
+
+/// The vector code of one operator for one data type on one target. Vectors of columns are padded
+/// with zeros to kColumnPadding, and in the *processing order* of the data type (convert-inl.h).
+struct RowKernels {
+  void (*accumulate)(RowTile& tile);      // sets sums, adds to column_sums
+  void (*gradient)(const RowTile& tile);  // writes dx
+  /// Converts `count` elements of a scale, from a multiple of kColumnPadding on, and pads.
+  void (*load_scale)(DType dtype, const std::byte* scale, std::size_t count, float* to);
+  /// Adds `parts` vectors of column sums that lie `stride` floats apart, in order, and converts.
+  void (*store_sums)(const float* sums, std::size_t parts, std::size_t stride, std::size_t count,
+                     DType dtype, std::byte* to);
+};
+
+/// Columns are split, and vectors of columns padded, in units of this many: the largest block of
+/// any target.
+inline constexpr std::size_t kColumnPadding = 64;
+
+/// What distinguishes the operators of this pass.
+struct RowPass {
+  std::size_t statistics;   // per row: rstd, or mean and rstd
+  std::size_t row_sums;     // per row, over the columns
+  std::size_t column_sums;  // per column, over the rows
+  RowKernels (*kernels)(DType data);
+};
+
+/// The tensors of a call. dy, x and dx are of one dtype and shape; all other dtypes are free.
+struct RowPassTensors {
+  std::size_t leading_axes;  // axes of dy that are rows
+  const KernelTensor& dy;
+  const KernelTensor& x;
+  const KernelTensor& dx;
+  const KernelTensor& gamma;
+  std::array<const KernelTensor*, kMaxSums> statistics;
+  std::array<const KernelTensor*, kMaxSums> column_sums;
+};
+
+/// Bytes of workspace a call needs; 0 without elements. A function of the shape.
+std::uint64_t RowPassWorkspaceBytes(const RowPass& pass, std::size_t rows, std::size_t cols);
+
+/// Runs the pass on every thread. Results do not depend on the number of threads.
+void RunRowPass(const RowPass& pass, const RowPassTensors& tensors, std::size_t rows,
+                std::size_t cols, std::byte* workspace);
+
+}  // namespace normgrad::cpu

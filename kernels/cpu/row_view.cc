@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/cpu/row_view.h"
+
+#include <algorithm>
+#include <cstring>
+#include <type_traits>
+
+namespace normgrad::cpu {
+namespace {
+
+/// Copies elements between two arrays with steps in bytes.
+void CopyStrided(std::size_t element_bytes, std::size_t count, const std::byte* from,
+                 std::ptrdiff_t from_step, std::byte* to, std::ptrdiff_t to_step) {
+  // A constant size lets the compiler turn memcpy into a load and a store.
+  const auto copy = [&](auto size) {
+    for (std::size_t i = 0; i < count; ++i, from += from_step, to += to_step) {
+      std::memcpy(to, from, size);
+    }
+  };
+  if (element_bytes == 2) {
+    copy(std::integral_constant<std::size_t, 2>());
+  } else {
+    copy(std::integral_constant<std::size_t, 4>());
+  }
+}
+
+}  // namespace
+
+FlatAxes::FlatAxes(std::span<const std::int64_t> extents, std::span<const std::int64_t> strides) {
+  for (std::size_t i = 0; i < extents.size(); ++i) {
+    const auto extent = static_cast<std::size_t>(extents[i]);
+    if (extent == 1) continue;
+    const std::ptrdiff_t stride = strides[i];
+    if (!axes_.empty() && axes_.back().stride == stride * extents[i]) {
+      axes_.back() = {axes_.back().extent * extent, stride};
+    } else {
+      axes_.push_back({extent, stride});
+    }
+  }
+}
+
+template <typename Run>
+void FlatAxes::ForEachRun(std::size_t first, std::size_t count, Run run) const {
+  const Axis inner = axes_.empty() ? Axis{1, 1} : axes_.back();
+  for (std::size_t done = 0; done < count;) {
+    const std::size_t index = first + done;
+    const std::size_t length = std::min(count - done, inner.extent - index % inner.extent);
+    run(done, Offset(index), length, inner.stride);
+    done += length;
+  }
+}
+
+void FlatAxes::Gather(std::size_t element_bytes, std::size_t first, std::size_t count,
+                      const std::byte* from, std::byte* to) const {
+  const auto bytes = static_cast<std::ptrdiff_t>(element_bytes);
+  ForEachRun(first, count,
+             [&](std::size_t dense, std::ptrdiff_t at, std::size_t length, std::ptrdiff_t stride) {
+               CopyStrided(element_bytes, length, from + at * bytes, stride * bytes,
+                           to + dense * element_bytes, bytes);
+             });
+}
+
+void FlatAxes::Scatter(std::size_t element_bytes, std::size_t first, std::size_t count,
+                       const std::byte* from, std::byte* to) const {
+  const auto bytes = static_cast<std::ptrdiff_t>(element_bytes);
+  ForEachRun(first, count,
+             [&](std::size_t dense, std::ptrdiff_t at, std::size_t length, std::ptrdiff_t stride) {
+               CopyStrided(element_bytes, length, from + dense * element_bytes, bytes,
+                           to + at * bytes, stride * bytes);
+             });
+}
+
+RowView::RowView(const KernelTensor& tensor, std::size_t leading_axes)
+    : data_(static_cast<std::byte*>(tensor.data)),
+      dtype_(tensor.dtype),
+      element_bytes_(SizeOf(tensor.dtype)),
+      rows_(std::span(tensor.shape).first(leading_axes),
+            std::span(tensor.strides).first(leading_axes)),
+      columns_(std::span(tensor.shape).subspan(leading_axes),
+               std::span(tensor.strides).subspan(leading_axes)) {}
+
+}  // namespace normgrad::cpu

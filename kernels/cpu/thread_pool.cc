@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/cpu/thread_pool.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <hwy/cache_control.h>
+
+namespace normgrad::cpu {
+namespace {
+
+constexpr std::uint32_t kOpen = 1U << 31;
+
+// An idle worker polls about as long as waking it up would take (tens of microseconds), because
+// calls come in bursts: the phases of one kernel, the iterations of a benchmark.
+constexpr int kPolls = 1000;
+
+/// Returns when `value` is no longer `old`.
+void AwaitChange(const std::atomic<std::uint32_t>& value, std::uint32_t old) {
+  for (int poll = 0; poll < kPolls; ++poll) {
+    if (value.load(std::memory_order_acquire) != old) return;
+    hwy::Pause();
+  }
+  value.wait(old, std::memory_order_acquire);
+}
+
+struct SharedPool {
+  std::mutex mutex;
+  std::shared_ptr<ThreadPool> pool;
+};
+
+SharedPool& Shared() {
+  static SharedPool shared;
+  return shared;
+}
+
+}  // namespace
+
+ThreadPool::ThreadPool(unsigned threads) {
+  if (threads == 0) threads = std::max(1U, std::thread::hardware_concurrency());
+  workers_.reserve(threads - 1);
+  for (unsigned i = 1; i < threads; ++i) workers_.emplace_back([this] { Serve(); });
+}
+
+ThreadPool::~ThreadPool() {
+  stop_ = true;
+  ++calls_;
+  calls_.notify_all();
+}
+
+void ThreadPool::RunErased(std::size_t parts, Invoke invoke, void* object) {
+  std::unique_lock<std::mutex> served(caller_, std::defer_lock);
+  if (parts <= 1 || workers_.empty() || !served.try_lock()) {
+    for (std::size_t part = 0; part < parts; ++part) invoke(object, part);
+    return;
+  }
+  invoke_ = invoke;
+  object_ = object;
+  parts_ = parts;
+  next_.store(0, std::memory_order_relaxed);
+  gate_.store(kOpen, std::memory_order_release);
+  calls_.fetch_add(1, std::memory_order_release);
+  calls_.notify_all();
+  Work();
+  // Every part has been taken: close the gate and wait for the workers that are inside.
+  std::uint32_t inside = gate_.fetch_and(~kOpen, std::memory_order_acq_rel) & ~kOpen;
+  while (inside != 0) {
+    AwaitChange(gate_, inside);
+    inside = gate_.load(std::memory_order_acquire);
+  }
+  if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
+}
+
+void ThreadPool::Work() {
+  try {
+    for (std::size_t part = next_++; part < parts_; part = next_++) invoke_(object_, part);
+  } catch (...) {
+    const std::lock_guard lock(failure_mutex_);
+    if (!failure_) failure_ = std::current_exception();
+    next_ = parts_;  // the parts nobody has taken yet are not worth doing
+  }
+}
+
+void ThreadPool::Serve() {
+  std::uint32_t seen = 0;
+  for (;;) {
+    AwaitChange(calls_, seen);
+    seen = calls_.load(std::memory_order_acquire);
+    if (stop_) return;
+    std::uint32_t gate = gate_.load(std::memory_order_relaxed);
+    while ((gate & kOpen) != 0 &&
+           !gate_.compare_exchange_weak(gate, gate + 1, std::memory_order_acq_rel)) {
+    }
+    if ((gate & kOpen) == 0) continue;
+    Work();
+    gate_.fetch_sub(1, std::memory_order_acq_rel);
+    gate_.notify_all();
+  }
+}
+
+std::shared_ptr<ThreadPool> Threads() {
+  SharedPool& shared = Shared();
+  const std::lock_guard lock(shared.mutex);
+  if (!shared.pool) shared.pool = std::make_shared<ThreadPool>(0);
+  return shared.pool;
+}
+
+void SetThreads(unsigned threads) {
+  auto pool = std::make_shared<ThreadPool>(threads);
+  SharedPool& shared = Shared();
+  const std::lock_guard lock(shared.mutex);
+  shared.pool.swap(pool);
+}
+
+}  // namespace normgrad::cpu
