@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <span>
+
+#include "golden/oracle.h"
+
+namespace normgrad {
+
+/// Which error of a float32 sum the bound allows.
+enum class SumMode {
+  kSharp,      // overwhelmingly probable for exchangeable terms: data our generator made
+  kCertified,  // a theorem for any data and any summation order
+};
+
+/// What the verdict needs to know about a case besides its numbers.
+struct BoundRule {
+  SumMode mode = SumMode::kSharp;
+  bool sixteen_bit_inputs = false;    // long same-sign sums of few distinct products: see Allow()
+  double smallest_normal = 0x1p-126;  // what the device may flush to zero; 0x1p-149 if it may not
+};
+
+/// Allowed error of one float32 sum, any order: numbers and derivation in bound.cc.
+double Allow(const Sum& sum, const BoundRule& rule);
+
+/// What the allowance of one element consists of.
+struct AllowanceTerms {
+  double local = 0;  // roundings outside its sums
+  double sums = 0;   // errors of its sums
+  double flush = 0;  // subnormal numbers flushed to zero
+
+  double Total() const { return local + sums + flush; }
+};
+
+/// The allowance of element `i` of `block`, term by term.
+AllowanceTerms AllowanceOf(const ReferenceBlock& block, const BoundRule& rule, std::size_t i);
+
+/// The allowances of the elements first, first + 1, … of `block`, one per element of `out`; up to
+/// rounding AllowanceOf().Total(), but each shared sum is evaluated only once.
+void Allowances(const ReferenceBlock& block, const BoundRule& rule, std::size_t first,
+                std::span<double> out);
+
+}  // namespace normgrad
