@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sweep/dtype_file.h"
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <map>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include <csv.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "ops/product.h"
+
+namespace normgrad {
+namespace {
+
+/// The lines of a CSV file that are neither empty nor comments, cut into cells.
+class CsvFile {
+ public:
+  explicit CsvFile(const std::string& path) : path_(path), lines_(path) {}
+
+  /// The cells of the next line; empty at the end of the file.
+  std::vector<std::string_view> Next() {
+    while (const char* text = lines_.next_line()) {
+      const std::string_view line = Trim(text);
+      if (!line.empty() && !line.starts_with('#')) return Cells(line);
+    }
+    return {};
+  }
+
+  int Line() const { return static_cast<int>(lines_.get_file_line()); }
+
+  template <typename... Args>
+  [[noreturn]] void Fail(fmt::format_string<Args...> format, Args&&... args) const {
+    throw Error("{}:{}: {}", path_, Line(), fmt::format(format, std::forward<Args>(args)...));
+  }
+
+ private:
+  static std::string_view Trim(std::string_view text) {
+    const auto first = text.find_first_not_of(" \t");
+    if (first == std::string_view::npos) return {};
+    return text.substr(first, text.find_last_not_of(" \t") + 1 - first);
+  }
+
+  static std::vector<std::string_view> Cells(std::string_view line) {
+    std::vector<std::string_view> cells;
+    for (;;) {
+      const auto comma = line.find(',');
+      cells.push_back(Trim(line.substr(0, comma)));
+      if (comma == std::string_view::npos) return cells;
+      line.remove_prefix(comma + 1);
+    }
+  }
+
+  const std::string& path_;
+  io::LineReader lines_;
+};
+
+/// For every column of `columns`, its place in the header line.
+std::vector<std::size_t> ReadHeader(CsvFile& csv, const std::vector<std::string_view>& columns,
+                                    const std::string& path) {
+  const auto header = csv.Next();
+  if (header.empty()) {
+    throw Error("{}: the file is empty: expected a header line {}", path, fmt::join(columns, ","));
+  }
+  for (const std::string_view name : header) {
+    if (std::ranges::find(columns, name) == columns.end()) {
+      csv.Fail("unknown column '{}': {}", name, Suggest(name, columns));
+    }
+    if (std::ranges::count(header, name) > 1) csv.Fail("column '{}' is given twice", name);
+  }
+  std::vector<std::size_t> places;
+  for (const std::string_view column : columns) {
+    const auto found = std::ranges::find(header, column);
+    if (found == header.end()) {
+      csv.Fail("column '{}' is missing: expected {}", column, fmt::join(columns, ","));
+    }
+    places.push_back(static_cast<std::size_t>(found - header.begin()));
+  }
+  return places;
+}
+
+std::vector<FileDTypeRow> ReadRows(CsvFile& csv, const std::string& path, const Operator& op) {
+  auto columns = DTypeColumns(op);
+  columns.insert(columns.begin(), "product");
+  const auto places = ReadHeader(csv, columns, path);
+
+  std::vector<std::string_view> products;
+  for (const Product& product : AllProducts()) products.push_back(product.key);
+
+  std::vector<FileDTypeRow> rows;
+  std::map<std::pair<std::string, DTypes>, int> line_of;
+  for (auto cells = csv.Next(); !cells.empty(); cells = csv.Next()) {
+    if (cells.size() != columns.size()) {
+      csv.Fail("{} cells: expected {} ({})", cells.size(), columns.size(), fmt::join(columns, ","));
+    }
+    FileDTypeRow row{std::string(cells[places[0]]), {}, csv.Line()};
+    if (FindProduct(row.product) == nullptr) {
+      csv.Fail("unknown product '{}': {}", row.product, Suggest(row.product, products));
+    }
+    for (std::size_t column = 1; column < places.size(); ++column) {
+      try {
+        row.dtypes.push_back(ParseDType(cells[places[column]]));
+      } catch (const Error& error) {
+        csv.Fail("{}", error.what());
+      }
+    }
+    const auto [seen, is_new] = line_of.emplace(std::pair(row.product, row.dtypes), row.line);
+    if (!is_new) csv.Fail("the row is given twice: the first is in line {}", seen->second);
+    rows.push_back(std::move(row));
+  }
+  if (rows.empty()) throw Error("{}: has no row: expected one per dtype combination", path);
+  return rows;
+}
+
+}  // namespace
+
+std::vector<FileDTypeRow> LoadDTypeFile(const std::string& path, const Operator& op) {
+  std::error_code ignored;  // opening the file tells better what is wrong
+  if (std::filesystem::is_directory(path, ignored)) {
+    throw Error("{}: is a directory: expected a CSV file", path);
+  }
+  try {
+    CsvFile csv(path);
+    return ReadRows(csv, path, op);
+  } catch (const io::error::can_not_open_file& error) {
+    throw Error("{}: cannot be read: {}", path, std::strerror(error.errno_value));
+  } catch (const io::error::line_length_limit_exceeded&) {
+    throw Error("{}: a line is longer than 16 MiB: expected a CSV file", path);
+  }
+}
+
+}  // namespace normgrad

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "ops/operator.h"
+
+namespace normgrad {
+
+/// A dtype row of a file: like DTypeRow, but owning its product's key.
+struct FileDTypeRow {
+  std::string product;
+  DTypes dtypes;
+  int line = 0;
+};
+
+/// Reads a dtype table: columns product and DTypeColumns(op), in any order; '#' starts a comment
+/// line. Throws Error "<file>:<line>: …" for an unknown dtype or product, a missing, unknown or
+/// doubled column, a short or long row, and Error "<file>: …" when it cannot be read.
+std::vector<FileDTypeRow> LoadDTypeFile(const std::string& path, const Operator& op);
+
+}  // namespace normgrad

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "sweep/case.h"
+
+namespace normgrad {
+
+/// A product and a dtype row to call an operator with.
+struct CallChoice {
+  std::string product;
+  DTypes dtypes;        // empty only where no table has a row for the product
+  std::string refusal;  // why the contract does not allow it whatever the shape; empty: it does
+};
+
+/// An element of `layouts`: one layout for every tensor, or some tensors' own.
+struct LayoutChoice {
+  LayoutKind layout = LayoutKind::kContiguous;
+  std::map<std::string, LayoutKind, std::less<>> layout_of;
+};
+
+/// One entry of a file's `sweep` list, with what it inherits from the top of the file filled in.
+/// Every list holds alternatives and none is empty, but for dims and shapes, of which one may be.
+struct SweepEntry {
+  std::string source;  // "cases/rms.yaml:12:5"
+  const Operator* op = nullptr;
+  std::map<std::string, std::vector<Shape>, std::less<>> dims;  // crossed with one another
+  std::vector<Dims> shapes;                                     // as listed, after those of dims
+  std::vector<CallChoice> calls;
+  std::vector<LayoutChoice> layouts;
+  std::vector<std::string> fills;
+  std::vector<double> eps;
+  std::vector<std::uint64_t> seeds;
+  std::vector<std::string> checks;  // asked of every case, in the order of CheckNames()
+};
+
+/// Reads sweep files and what they include, includes first, every file once however often it is
+/// named; `*files` receives the files in the order of their first entry. Throws Error as
+/// LoadSweeps() does. The format is described in cases/README.md.
+std::vector<SweepEntry> ReadSweepFiles(const std::vector<std::string>& paths,
+                                       std::vector<std::string>* files);
+
+/// `names` in the order of CheckNames(), each once.
+std::vector<std::string> OrderedChecks(const std::vector<std::string>& names);
+
+}  // namespace normgrad
