@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+// A file of run information, one line per result, totals. Every struct lists its fields once, in
+// Fields(), which writes them and reads them.
+#include "report/json.h"
+
+#include <cmath>
+#include <concepts>
+#include <limits>
+#include <type_traits>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "report/format.h"
+
+namespace normgrad {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+template <typename T, typename U>
+concept Is = std::same_as<std::remove_const_t<T>, U>;
+
+template <Is<CheckResult> T>
+void Fields(T& r, auto&& field) {
+  field("check", r.check);
+  field("outcome", r.outcome);
+  field("reason", r.reason);
+  field("seconds", r.seconds);
+}
+
+template <Is<OutputResult> T>
+void Fields(T& r, auto&& field) {
+  field("name", r.name);
+  field("dtype", r.dtype);
+  field("elements", r.elements);
+  field("violations", r.violations);
+  field("margin", r.margin);
+  field("worst_index", r.worst_index);
+  field("worst_actual", r.worst_actual);
+  field("worst_golden", r.worst_golden);
+  field("worst_allowance", r.worst_allowance);
+  field("dominant", r.dominant);
+  field("max_abs_error", r.max_abs_error);
+}
+
+template <Is<DeterminismResult> T>
+void Fields(T& r, auto&& field) {
+  field("option", r.option);
+  field("promised", r.promised);
+  field("runs", r.runs);
+  field("differing", r.differing);
+  field("first_difference", r.first_difference);
+  field("divergence_bound", r.divergence_bound);
+}
+
+template <Is<TimingResult> T>
+void Fields(T& r, auto&& field) {
+  field("mode", r.mode);
+  field("median_seconds", r.median_seconds);
+  field("q1_seconds", r.q1_seconds);
+  field("q3_seconds", r.q3_seconds);
+  field("spread", r.spread);
+  field("samples", r.samples);
+  field("launches", r.launches);
+  field("rotated_bytes", r.rotated_bytes);
+  field("gb_per_s", r.gb_per_s);
+  field("copy_fraction", r.copy_fraction);
+}
+
+template <Is<ThroughputResult> T>
+void Fields(T& r, auto&& field) {
+  field("compulsory_bytes", r.compulsory_bytes);
+  field("copy_gb_per_s", r.copy_gb_per_s);
+  field("phase_one_seconds", r.phase_one_seconds);
+  field("timings", r.timings);
+}
+
+template <Is<Result> T>
+void Fields(T& r, auto&& field) {
+  field("case_id", r.case_id);
+  field("case_hash", r.case_hash);
+  field("op", r.op);
+  field("product", r.product);
+  field("shape", r.shape);
+  field("dtypes", r.dtypes);
+  field("layout", r.layout);
+  field("fill", r.fill);
+  field("seed", r.seed);
+  field("source", r.source);
+  field("rerun", r.rerun);
+  field("outcome", r.outcome);
+  field("reason", r.reason);
+  field("checks", r.checks);
+  field("outputs", r.outputs);
+  field("determinism", r.determinism);
+  field("throughput", r.throughput);
+  field("workspace_bytes", r.workspace_bytes);
+  field("tensor_bytes", r.tensor_bytes);
+  field("seconds", r.seconds);
+}
+
+template <Is<RunInfo> T>
+void Fields(T& r, auto&& field) {
+  field("tool_version", r.tool_version);
+  field("started_utc", r.started_utc);
+  field("command_line", r.command_line);
+  field("sweeps", r.sweeps);
+  field("device_library", r.device_library);
+  field("device_description", r.device_description);
+  field("host", r.host);
+  field("planned_cases", r.planned_cases);
+  field("planned_checks", r.planned_checks);
+  field("dropped_combinations", r.dropped_combinations);
+}
+
+template <typename T>
+constexpr bool kIsVector = false;
+template <typename T>
+constexpr bool kIsVector<std::vector<T>> = true;
+
+template <typename T>
+constexpr bool kIsOptional = false;
+template <typename T>
+constexpr bool kIsOptional<std::optional<T>> = true;
+
+template <typename T>
+Json Write(const T& value) {
+  if constexpr (std::same_as<T, double>) {
+    if (std::isnan(value)) return "nan";
+    if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
+    return value;
+  } else if constexpr (std::same_as<T, Outcome>) {
+    return Name(value);
+  } else if constexpr (kIsVector<T>) {
+    Json list = Json::array();
+    for (const auto& element : value) list.push_back(Write(element));
+    return list;
+  } else if constexpr (kIsOptional<T>) {
+    return value ? Write(*value) : Json();
+  } else if constexpr (std::is_aggregate_v<T>) {
+    Json object = Json::object();
+    Fields(value, [&](const char* name, const auto& field) { object[name] = Write(field); });
+    return object;
+  } else {
+    return value;
+  }
+}
+
+/// Reads `json` into `value`. `name` is for messages: the field that is being read.
+template <typename T>
+void Read(const Json& json, const char* name, T& value) {
+  const auto require = [&](bool holds, const char* what) {
+    if (!holds) throw Error("result: {} is {}: expected {}", name, json.dump(), what);
+  };
+  if constexpr (std::same_as<T, double>) {
+    if (json == "nan") {
+      value = std::numeric_limits<double>::quiet_NaN();
+    } else if (json == "inf" || json == "-inf") {
+      value = json == "inf" ? HUGE_VAL : -HUGE_VAL;
+    } else {
+      require(json.is_number(), R"(a number, "nan", "inf" or "-inf")");
+      value = json.get<double>();
+    }
+  } else if constexpr (std::same_as<T, Outcome>) {
+    const auto outcome =
+        json.is_string() ? ParseOutcome(json.get_ref<const std::string&>()) : std::nullopt;
+    require(outcome.has_value(), "the name of an outcome");
+    value = *outcome;
+  } else if constexpr (std::same_as<T, std::string>) {
+    require(json.is_string(), "a string");
+    value = json.get<std::string>();
+  } else if constexpr (std::same_as<T, bool>) {
+    require(json.is_boolean(), "true or false");
+    value = json.get<bool>();
+  } else if constexpr (std::unsigned_integral<T>) {
+    require(json.is_number_unsigned(), "an integer that is not negative");
+    value = json.get<T>();
+  } else if constexpr (kIsVector<T>) {
+    require(json.is_array(), "a list");
+    value.clear();
+    for (const Json& element : json) Read(element, name, value.emplace_back());
+  } else if constexpr (kIsOptional<T>) {
+    value.reset();
+    if (!json.is_null()) Read(json, name, value.emplace());
+  } else {
+    require(json.is_object(), "an object");
+    Fields(value, [&](const char* key, auto& field) {
+      const auto found = json.find(key);
+      if (found == json.end()) throw Error("result: {} has no '{}'", name, key);
+      Read(*found, key, field);
+    });
+  }
+}
+
+/// Never throws on what the device library may have put into a message.
+std::string Dump(const Json& json, int indent = -1) {
+  return json.dump(indent, ' ', false, Json::error_handler_t::replace);
+}
+
+Json WriteCounts(const OutcomeCounts& counts) {
+  Json object;
+  for (const Outcome outcome : Outcomes()) object[std::string(Name(outcome))] = counts.Of(outcome);
+  return object;
+}
+
+Json WriteTotals(const Totals& totals) {
+  Json checks = Json::array();
+  for (const CheckTotals& check : totals.checks) {
+    checks.push_back({{"check", check.check},
+                      {"answered", check.outcomes.Answered()},
+                      {"outcomes", WriteCounts(check.outcomes)}});
+  }
+  return {{"planned_cases", totals.planned_cases},
+          {"answered_cases", totals.cases.Answered()},
+          {"planned_checks", totals.planned_checks},
+          {"answered_checks", totals.AnsweredChecks()},
+          {"outcomes", WriteCounts(totals.cases)},
+          {"checks", std::move(checks)},
+          {"exit_code", ExitCode(totals)}};
+}
+
+}  // namespace
+
+std::string ToJson(const Result& result) { return Dump(Write(result)); }
+
+Result ResultFromJson(std::string_view json) {
+  const Json parsed = Json::parse(json, nullptr, /*allow_exceptions=*/false);
+  if (parsed.is_discarded()) throw Error("result: not JSON: expected one JSON object");
+  Result result;
+  Read(parsed, "the result", result);
+  return result;
+}
+
+std::string JsonHead(const RunInfo& info) {
+  return fmt::format("{{\n\"schema_version\": {},\n\"run\": {},\n\"results\": [",
+                     kJsonSchemaVersion, Dump(Write(info), 2));
+}
+
+std::string JsonRow(const Result& result, bool first) {
+  return (first ? "\n" : ",\n") + ToJson(result);
+}
+
+std::string JsonTail(const Overview& overview) {
+  return fmt::format("\n],\n\"totals\": {},\n\"finished\": {}\n}}\n",
+                     Dump(WriteTotals(overview.totals())), overview.finished());
+}
+
+}  // namespace normgrad

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "report/result.h"
+
+namespace normgrad {
+
+/// Version of the JSON that ToJson() and report.json hold; reports/README.md defines it. It grows
+/// when a field changes its meaning or goes away, not when one is added.
+inline constexpr int kJsonSchemaVersion = 1;
+
+/// One line of JSON, no line end, with every field of `result` under its own name.
+///
+/// Numbers keep all their digits; NaN and infinities, which JSON lacks, are the strings "nan",
+/// "inf" and "-inf". Bytes that are not UTF-8 become U+FFFD.
+std::string ToJson(const Result& result);
+
+/// The inverse of ToJson(). Unknown fields are ignored; throws Error on a missing field, a wrong
+/// type, or text that is not JSON.
+Result ResultFromJson(std::string_view json);
+
+}  // namespace normgrad

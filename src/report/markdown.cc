@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+// A page whose head never changes, whose rows are appended inside <details>, and whose summary is
+// the tail: folded, the table of all cases is one line, so the summary follows the head at once.
+// While the run goes on the tail lists kWhileRunning entries per table, to stay small enough to be
+// rewritten after every case; finished, it lists all that Overview keeps.
+#include <algorithm>
+#include <array>
+
+#include <fmt/format.h>
+
+#include "report/columns.h"
+#include "report/escape.h"
+#include "report/format.h"
+
+namespace normgrad {
+namespace {
+
+constexpr std::size_t kWhileRunning = 10;
+
+constexpr std::array<std::string_view, 8> kCaseColumns = {
+    "case", "outcome", "checks", "margins", "kernel_cold_us", "gb_per_s", "copy_fraction", "reason",
+};
+
+constexpr std::array<std::string_view, 9> kThroughputColumns = {
+    "case",          "kernel_cold_us", "kernel_cold_spread", "gb_per_s",     "copy_gb_per_s",
+    "copy_fraction", "kernel_hot_us",  "kernel_hot_spread",  "phase_one_us",
+};
+
+std::string TableHead(std::span<const std::string_view> names) {
+  std::string head = "|";
+  std::string rule = "|";
+  for (const std::string_view name : names) {
+    head.append(" ").append(name).append(" |");
+    rule += " --- |";
+  }
+  return head + "\n" + rule + "\n";
+}
+
+std::string TableRow(std::span<const std::string> cells) {
+  std::string row = "|";
+  for (const std::string& cell : cells) row += " " + MarkdownCell(cell) + " |";
+  return row + "\n";
+}
+
+std::string TableRow(const Result& result, std::span<const std::string_view> columns) {
+  std::vector<std::string> cells;
+  for (const std::string_view name : columns) cells.push_back(FindColumn(name).text(result));
+  return TableRow(cells);
+}
+
+/// "12 more are not listed here: …", or nothing.
+std::string More(std::uint64_t total, std::size_t listed) {
+  if (total <= listed) return "";
+  return fmt::format("\n{} more are not listed here; the table of all cases has them.\n",
+                     total - listed);
+}
+
+std::string TotalsSection(const Overview& overview) {
+  const Totals& totals = overview.totals();
+  std::string text = "## Totals\n\n";
+  if (!overview.finished()) text += "**The run goes on, or ended before its time.**\n\n";
+  text += fmt::format("{} of {} cases and {} of {} checks are answered; exit code {}.\n\n",
+                      totals.cases.Answered(), totals.planned_cases, totals.AnsweredChecks(),
+                      totals.planned_checks, ExitCode(totals));
+  std::vector<std::string_view> names = {"outcome", "cases"};
+  for (const CheckTotals& check : totals.checks) names.push_back(check.check);
+  text += TableHead(names);
+  for (const Outcome outcome : Outcomes()) {
+    std::vector<std::string> cells = {std::string(Name(outcome)),
+                                      fmt::to_string(totals.cases.Of(outcome))};
+    for (const CheckTotals& check : totals.checks) {
+      cells.push_back(fmt::to_string(check.outcomes.Of(outcome)));
+    }
+    const auto counts = std::span(cells).subspan(1);
+    if (std::ranges::any_of(counts, [](const std::string& n) { return n != "0"; })) {
+      text += TableRow(cells);
+    }
+  }
+  if (overview.info().dropped_combinations > 0) {
+    text += fmt::format(
+        "\n{} combinations that the sweeps describe were dropped, because the operator's contract "
+        "or the product rules them out; they are not among the planned cases.\n",
+        overview.info().dropped_combinations);
+  }
+  return text;
+}
+
+std::string FailuresSection(const Overview& overview, std::size_t limit) {
+  const std::uint64_t count = overview.totals().cases.Failures();
+  std::string text = "\n## Failures\n\n";
+  if (count == 0) return text + "No case has failed.\n";
+  static constexpr std::array<std::string_view, 3> kColumns = {"case", "outcome", "reason"};
+  text += TableHead(kColumns);
+  std::string commands;
+  std::size_t listed = 0;
+  for (const Result& result : overview.failures()) {
+    if (listed == limit) break;
+    ++listed;
+    text += TableRow(result, kColumns);
+    commands += OneLine(result.rerun) + "\n";
+  }
+  text += More(count, listed);
+  return text + "\nTo run them again, one by one:\n\n" + MarkdownFence("sh", commands);
+}
+
+std::string MarginsSection(const Overview& overview) {
+  std::string text = "\n## Margins\n\n";
+  if (overview.margins().empty()) return text + "No output was judged.\n";
+  text +=
+      "The largest error beyond rounding, in units of what the derived bound allows for that "
+      "element: at most 1 passes, 0 is correctly rounded.\n\n";
+  static constexpr std::array<std::string_view, 13> kNames = {
+      "operator", "output", "dtype",  "cases",  "elements",  "violations", "margin",
+      "case",     "index",  "actual", "golden", "allowance", "term",
+  };
+  text += TableHead(kNames);
+  for (const WorstMargin& margin : overview.margins()) {
+    const OutputResult& output = margin.output;
+    const std::string cells[] = {
+        margin.op,
+        output.name,
+        output.dtype,
+        fmt::to_string(margin.cases),
+        fmt::to_string(margin.elements),
+        fmt::to_string(margin.violations),
+        fmt::format("{:.4g}", output.margin),
+        margin.case_id,
+        output.worst_index,
+        fmt::format("{:.9g}", output.worst_actual),
+        fmt::format("{:.9g}", output.worst_golden),
+        fmt::format("{:.3g}", output.worst_allowance),
+        output.dominant,
+    };
+    text += TableRow(cells);
+  }
+  return text;
+}
+
+std::string ThroughputSection(const Overview& overview, std::size_t limit) {
+  std::string text = "\n## Throughput\n\n";
+  if (overview.throughput().empty()) return text + "No case was timed.\n";
+  text += "Lowest share of the device's own copy first.\n\n" + TableHead(kThroughputColumns);
+  std::size_t listed = 0;
+  for (const auto& [fraction, result] : overview.throughput()) {
+    if (listed == limit) break;
+    ++listed;
+    text += TableRow(result, kThroughputColumns);
+  }
+  return text + More(overview.throughput_results(), listed);
+}
+
+}  // namespace
+
+std::string MarkdownHead(const RunInfo& info) {
+  std::string text = "# normgrad-bench report\n\n";
+  static constexpr std::array<std::string_view, 2> kNames = {"run", ""};
+  text += TableHead(kNames);
+  const auto row = [&](std::string_view name, const std::string& value) {
+    const std::string cells[] = {std::string(name), value};
+    text += TableRow(cells);
+  };
+  row("version", info.tool_version);
+  row("started", info.started_utc);
+  row("command", info.command_line);
+  for (const std::string& sweep : info.sweeps) row("sweep", sweep);
+  row("device library", info.device_library);
+  row("device", info.device_description);
+  row("host", info.host);
+  row("planned", fmt::format("{} cases, {} checks", info.planned_cases, info.planned_checks));
+  text +=
+      "\n[Totals](#totals) · [Failures](#failures) · [Margins](#margins) · "
+      "[Throughput](#throughput)\n\n<details>\n<summary>All cases</summary>\n\n";
+  return text + TableHead(kCaseColumns);
+}
+
+std::string MarkdownRow(const Result& result, bool /*first*/) {
+  return TableRow(result, kCaseColumns);
+}
+
+std::string MarkdownTail(const Overview& overview) {
+  const std::size_t limit = overview.finished() ? Overview::kKept : kWhileRunning;
+  return "\n</details>\n\n" + TotalsSection(overview) + FailuresSection(overview, limit) +
+         MarginsSection(overview) + ThroughputSection(overview, limit);
+}
+
+}  // namespace normgrad

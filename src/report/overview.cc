@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "report/overview.h"
+
+#include <algorithm>
+#include <cmath>
+#include <iterator>
+#include <limits>
+#include <utility>
+
+namespace normgrad {
+namespace {
+
+/// Orders margins with NaN above everything: nothing may hide behind a comparison that is false.
+bool Larger(double a, double b) { return std::isnan(a) ? !std::isnan(b) : a > b; }
+
+double CopyFraction(const Result& result) {
+  const TimingResult* cold = FindTiming(result, "cold");
+  return cold == nullptr ? 0 : cold->copy_fraction;
+}
+
+}  // namespace
+
+const TimingResult* FindTiming(const Result& result, std::string_view mode) {
+  if (!result.throughput) return nullptr;
+  const auto& timings = result.throughput->timings;
+  const auto found = std::ranges::find(timings, mode, &TimingResult::mode);
+  return found == timings.end() ? nullptr : &*found;
+}
+
+const OutputResult* WorstOutput(const Result& result) {
+  const OutputResult* worst = nullptr;
+  for (const OutputResult& output : result.outputs) {
+    if (worst == nullptr || Larger(output.margin, worst->margin)) worst = &output;
+  }
+  return worst;
+}
+
+Overview::Overview(RunInfo info) : info_(std::move(info)), totals_(Totals::Of(info_)) {}
+
+void Overview::Add(const Result& result) {
+  ++results_;
+  totals_.Add(result);
+  if (IsFailure(result.outcome) && failures_.size() < kKept) failures_.push_back(result);
+  AddMargins(result);
+  if (result.throughput) AddThroughput(result);
+}
+
+void Overview::Finish(const Totals& totals) {
+  totals_ = totals;
+  finished_ = true;
+}
+
+void Overview::AddMargins(const Result& result) {
+  for (const OutputResult& output : result.outputs) {
+    const auto key = [](const WorstMargin& margin) {
+      return std::tie(margin.op, margin.output.name, margin.output.dtype);
+    };
+    const auto wanted = std::tie(result.op, output.name, output.dtype);
+    auto entry = std::ranges::lower_bound(margins_, wanted, {}, key);
+    if (entry == margins_.end() || key(*entry) != wanted) {
+      entry =
+          margins_.insert(entry, {.op = result.op, .output = output, .case_id = result.case_id});
+    } else if (Larger(output.margin, entry->output.margin)) {
+      entry->output = output;
+      entry->case_id = result.case_id;
+    }
+    ++entry->cases;
+    entry->elements += output.elements;
+    entry->violations += output.violations;
+  }
+}
+
+void Overview::AddThroughput(const Result& result) {
+  ++throughput_results_;
+  const double fraction = CopyFraction(result);
+  // Written so that NaN counts as not measured: it would break the map's order.
+  const bool measured = fraction > 0;
+  if (measured && (!fastest_ || fraction > CopyFraction(*fastest_))) fastest_ = result;
+  const double key = measured ? fraction : std::numeric_limits<double>::infinity();
+  if (throughput_.size() == kKept) {
+    const auto last = std::prev(throughput_.end());
+    if (key >= last->first) return;
+    throughput_.erase(last);
+  }
+  throughput_.emplace(key, result);
+}
+
+}  // namespace normgrad

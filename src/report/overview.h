@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "report/result.h"
+#include "report/totals.h"
+
+namespace normgrad {
+
+/// The largest margin that one output of one operator reached in one dtype, over all cases.
+struct WorstMargin {
+  std::string op{};
+  OutputResult output{};  // of the case below
+  std::string case_id{};
+  std::uint64_t cases = 0;       // that judged this output in this dtype
+  std::uint64_t elements = 0;    // of all these cases
+  std::uint64_t violations = 0;  // of all these cases
+};
+
+/// What every summary of a run tells: filled case by case, in memory that does not grow with the
+/// number of cases.
+class Overview {
+ public:
+  /// Failures and throughput results kept whole; the counts know about the others.
+  static constexpr std::size_t kKept = 1000;
+
+  /// Throughput results by copy_fraction, lowest first; those without a copy fraction last.
+  using Throughput = std::multimap<double, Result>;
+
+  explicit Overview(RunInfo info);
+
+  void Add(const Result& result);
+
+  /// Says that no more results follow; `totals` is the account to report.
+  void Finish(const Totals& totals);
+
+  const RunInfo& info() const { return info_; }
+  const Totals& totals() const { return totals_; }
+
+  /// The first kKept cases that failed, in the order they were added.
+  const std::vector<Result>& failures() const { return failures_; }
+
+  /// Ordered by operator, output and dtype.
+  const std::vector<WorstMargin>& margins() const { return margins_; }
+
+  /// The kKept throughput results of lowest copy fraction. Cold timing counts, hot is a footnote.
+  const Throughput& throughput() const { return throughput_; }
+
+  /// The result of highest copy fraction, if any was measured.
+  const std::optional<Result>& fastest() const { return fastest_; }
+
+  std::uint64_t results() const { return results_; }
+  std::uint64_t throughput_results() const { return throughput_results_; }
+
+  /// True after Finish(): otherwise the run goes on, or ended without saying so.
+  bool finished() const { return finished_; }
+
+ private:
+  void AddMargins(const Result& result);
+  void AddThroughput(const Result& result);
+
+  RunInfo info_;
+  Totals totals_;
+  std::vector<Result> failures_;
+  std::vector<WorstMargin> margins_;
+  Throughput throughput_;
+  std::optional<Result> fastest_;
+  std::uint64_t results_ = 0;
+  std::uint64_t throughput_results_ = 0;
+  bool finished_ = false;
+};
+
+/// The timing of `mode`, "cold" or "hot"; null if the case has none.
+const TimingResult* FindTiming(const Result& result, std::string_view mode);
+
+/// The output with the largest margin, NaN being larger than anything; null if there is none.
+const OutputResult* WorstOutput(const Result& result);
+
+}  // namespace normgrad

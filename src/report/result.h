@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace normgrad {
+
+/// How a case, or one check of it, ended. See IsFailure() for which are failures.
+enum class Outcome {
+  kPassed,
+  kFailed,          // a verdict is negative: accuracy, memory, determinism, contract, invariant
+  kMistrusted,      // it agreed, but the data prove nothing, e.g. the reference is all zero
+  kKnownDeviation,  // differs as listed in cases/deviations.csv
+  kWaived,          // fails as listed in a waiver
+  kUnsupported,     // the product or device does not offer it
+  kSkipped,         // not run on purpose; the reason says why
+  kCrashed,         // the process died in it
+  kTimedOut,        // a phase exceeded its time limit
+  kError,           // the device library reported an error the contract does not allow
+  kNotRun,          // planned and never answered: the run was interrupted or the device is lost
+};
+
+/// Every outcome, in the order above.
+std::span<const Outcome> Outcomes();
+
+/// "passed", "failed", …, "known-deviation", "timed-out", "not-run".
+std::string_view Name(Outcome outcome);
+
+/// The inverse of Name(); empty for any other text.
+std::optional<Outcome> ParseOutcome(std::string_view name);
+
+/// Only passed, known-deviation, waived, unsupported and skipped are not failures.
+bool IsFailure(Outcome outcome);
+
+/// The more serious of two: what a case is called after several checks.
+///
+/// From harmless to serious: passed, skipped, unsupported, waived, known-deviation, mistrusted,
+/// not-run, failed, error, timed-out, crashed. A check that failed outweighs one that was never
+/// run, because it is evidence.
+Outcome MoreSerious(Outcome a, Outcome b);
+
+/// The process's exit code if a case with this outcome were the only one: 0, 1 or 5, see
+/// ExitCode() in totals.h.
+int ExitCode(Outcome outcome);
+
+/// The answer to one check of a case.
+struct CheckResult {
+  std::string check{};  // "accuracy", "memory", "determinism", "throughput"
+  Outcome outcome = Outcome::kNotRun;
+  std::string reason{};  // one line; empty when passed, but for what a reader must know
+  double seconds = 0;    // host wall time it took
+
+  bool operator==(const CheckResult&) const = default;
+};
+
+/// One output of a case against the float64 oracle.
+struct OutputResult {
+  std::string name{};  // the vendor's spelling
+  std::string dtype{};
+  std::uint64_t elements = 0;
+  std::uint64_t violations = 0;  // elements outside the derived bound
+  double margin = 0;             // largest (error beyond rounding) / allowance; <= 1 passes
+  std::string worst_index{};     // "[2, 17]"
+  double worst_actual = 0;
+  double worst_golden = 0;
+  double worst_allowance = 0;
+  std::string dominant{};  // term that dominates the allowance there: local, sum, flush
+  double max_abs_error = 0;
+
+  bool operator==(const OutputResult&) const = default;
+};
+
+/// Repeated runs with equal inputs, option off or on.
+struct DeterminismResult {
+  bool option = false;             // ACL_OPT_DETERMINISTIC
+  bool promised = false;           // the document promises equal bits in this mode
+  std::uint64_t runs = 0;          // launches compared
+  std::uint64_t differing = 0;     // of those: runs that differ from the first
+  std::string first_difference{};  // "dxOut[2, 17]: run 3 has 0x3c01, run 1 0x3c00"; empty if none
+  double divergence_bound = 0;  // 95 % upper bound of the probability that a run differs, 3/(n-1)
+
+  bool operator==(const DeterminismResult&) const = default;
+};
+
+/// One way of timing. Seconds of device time per launch of phase 2.
+struct TimingResult {
+  std::string mode{};  // "cold": inputs rotate beyond the last-level cache; "hot": the same buffers
+  double median_seconds = 0;
+  double q1_seconds = 0;
+  double q3_seconds = 0;
+  double spread = 0;          // (q3 - q1) / median
+  std::uint64_t samples = 0;  // repetitions behind the quartiles
+  std::uint64_t launches = 0;
+  std::uint64_t rotated_bytes = 0;  // memory the launches rotate over; beyond the caches is cold
+  double gb_per_s = 0;              // compulsory bytes / median
+  double copy_fraction = 0;  // gb_per_s / copy bandwidth measured beside it; 0 if not measured
+
+  bool operator==(const TimingResult&) const = default;
+};
+
+struct ThroughputResult {
+  std::uint64_t compulsory_bytes = 0;  // each input read once, each output written once
+  double copy_gb_per_s = 0;            // the device's own copy, measured beside this case
+  double phase_one_seconds = 0;        // median host time of GetWorkspaceSize
+  std::vector<TimingResult> timings{};
+
+  bool operator==(const ThroughputResult&) const = default;
+};
+
+/// Everything the reports may say about one case. Times in seconds, sizes in bytes.
+struct Result {
+  std::string case_id{};    // stable and readable; --case <id> reruns it
+  std::string case_hash{};  // 16 hex digits over everything that determines the call
+  std::string op{};
+  std::string product{};
+  std::string shape{};   // "A=[4, 512], R=[4096]"
+  std::string dtypes{};  // "float16-float32-float16-float32"
+  std::string layout{};
+  std::string fill{};
+  std::uint64_t seed = 0;
+  std::string source{};  // "cases/rms.yaml:12:5"
+  std::string rerun{};   // the command that reruns exactly this case
+  Outcome outcome = Outcome::kNotRun;
+  std::string reason{};  // of the most serious check
+  std::vector<CheckResult> checks{};
+  std::vector<OutputResult> outputs{};
+  std::vector<DeterminismResult> determinism{};
+  std::optional<ThroughputResult> throughput{};
+  std::uint64_t workspace_bytes = 0;
+  std::uint64_t tensor_bytes = 0;
+  double seconds = 0;  // host wall time of the whole case
+
+  bool operator==(const Result&) const = default;
+};
+
+/// What was run, where, with what: the head of every report.
+struct RunInfo {
+  std::string tool_version{};
+  std::string started_utc{};  // "2026-11-20T16:19:00Z"
+  std::string command_line{};
+  std::vector<std::string> sweeps{};  // files
+  std::string device_library{};       // path(s)
+  std::string device_description{};   // SoC name, version, memory: what the library says of itself
+  std::string host{};                 // CPU model, cores, memory, kernel
+  std::uint64_t planned_cases = 0;
+  std::uint64_t planned_checks = 0;
+  std::uint64_t dropped_combinations = 0;
+
+  bool operator==(const RunInfo&) const = default;
+};
+
+}  // namespace normgrad

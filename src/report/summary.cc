@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "report/summary.h"
+
+#include <algorithm>
+#include <string_view>
+#include <vector>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "base/text.h"
+#include "report/escape.h"
+
+namespace normgrad {
+namespace {
+
+constexpr std::size_t kListedFailures = 20;
+constexpr std::size_t kListedTimings = 3;
+
+/// One line per outcome that occurred, one column per check.
+std::string Counts(const Totals& totals) {
+  std::vector<CheckTotals> columns = {{.check = "cases", .outcomes = totals.cases}};
+  columns.insert(columns.end(), totals.checks.begin(), totals.checks.end());
+  static constexpr int kNameWidth = 15;  // "known-deviation"
+  const auto line = [&](std::string_view name, auto cell) {
+    std::string text = fmt::format("{:<{}}", name, kNameWidth);
+    for (const CheckTotals& column : columns) {
+      text += fmt::format("  {:>{}}", cell(column), std::max<std::size_t>(column.check.size(), 7));
+    }
+    return text + "\n";
+  };
+  std::string text = line("", [](const CheckTotals& column) { return column.check; });
+  for (const Outcome outcome : Outcomes()) {
+    const auto count = [&](const CheckTotals& column) { return column.outcomes.Of(outcome); };
+    if (std::ranges::any_of(
+            columns, [](std::uint64_t n) { return n > 0; }, count)) {
+      text += line(Name(outcome), count);
+    }
+  }
+  return text;
+}
+
+std::string Margins(const Overview& overview) {
+  if (overview.margins().empty()) return "";
+  std::string text = "\nWorst margin of each output (at most 1 passes)\n";
+  for (const WorstMargin& margin : overview.margins()) {
+    const OutputResult& output = margin.output;
+    text += fmt::format("  {:>9.3g}  {:<8}  {:<15}  {} at {}\n", output.margin, output.dtype,
+                        output.name, margin.case_id, output.worst_index);
+  }
+  return text;
+}
+
+std::string Throughput(const Overview& overview) {
+  if (overview.throughput().empty()) return "";
+  const auto line = [](const Result& result) -> std::string {
+    const TimingResult* cold = FindTiming(result, "cold");
+    if (cold == nullptr) return "";
+    const std::string fraction =
+        cold->copy_fraction > 0 ? fmt::format("{:.3g}", cold->copy_fraction) : "unknown";
+    return fmt::format("  {:>7}  {:>8.4g} GB/s  {:>8}  {}\n", fraction, cold->gb_per_s,
+                       HumanSeconds(cold->median_seconds), result.case_id);
+  };
+  std::string text =
+      fmt::format("\nThroughput of {} cases, cold, as a share of the device's copy\n",
+                  overview.throughput_results());
+  std::size_t listed = 0;
+  for (const auto& [fraction, result] : overview.throughput()) {
+    if (listed++ == kListedTimings) break;
+    text += line(result);
+  }
+  if (overview.fastest() && overview.throughput_results() > kListedTimings) {
+    text += "  …\n" + line(*overview.fastest());
+  }
+  return text;
+}
+
+std::string Failures(const Overview& overview, std::span<const std::filesystem::path> files) {
+  const Totals& totals = overview.totals();
+  const std::uint64_t count = totals.cases.Failures();
+  const std::uint64_t listed =
+      std::min<std::uint64_t>({count, overview.failures().size(), kListedFailures});
+  std::string text;
+  for (const Result& result : std::span(overview.failures()).first(listed)) {
+    text += fmt::format("{}  {}: {}\n  rerun: {}\n", Name(result.outcome), OneLine(result.case_id),
+                        OneLine(result.reason), OneLine(result.rerun));
+  }
+  if (count > listed) {
+    text += fmt::format("… and {} more failures: {}\n", count - listed,
+                        files.empty() ? std::string("no report file was written that lists them")
+                                      : "listed in " + files.front().string());
+  }
+  return text;
+}
+
+/// Whether the run is a pass, and if not, why.
+std::string Verdict(const Totals& totals) {
+  if (totals.planned_cases == 0) return "no case was selected: nothing was shown\n";
+  std::string text;
+  if (!totals.Complete()) {
+    text = fmt::format("not a pass: {} of {} cases and {} of {} checks have an answer\n",
+                       totals.cases.Answered(), totals.planned_cases, totals.AnsweredChecks(),
+                       totals.planned_checks);
+  }
+  const std::uint64_t passed = totals.cases.Of(Outcome::kPassed);
+  if (const std::uint64_t failures = totals.cases.Failures(); failures > 0) {
+    text += fmt::format("{} of {} cases failed:\n", failures, totals.planned_cases);
+  } else if (text.empty() && passed == totals.planned_cases) {
+    text = fmt::format("all {} cases passed\n", passed);
+  } else if (text.empty()) {
+    text = fmt::format("no case failed, {} of {} passed\n", passed, totals.planned_cases);
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string Summary(const Overview& overview, std::span<const std::filesystem::path> files) {
+  const RunInfo& info = overview.info();
+  const Totals& totals = overview.totals();
+  std::string text =
+      fmt::format("\nnormgrad-bench {} on {}\n{} of {} cases, {} of {} checks answered{}\n\n",
+                  info.tool_version, OneLine(info.device_description), totals.cases.Answered(),
+                  totals.planned_cases, totals.AnsweredChecks(), totals.planned_checks,
+                  info.dropped_combinations == 0
+                      ? ""
+                      : fmt::format("; {} combinations dropped", info.dropped_combinations));
+  text += Counts(totals) + Margins(overview) + Throughput(overview);
+  if (!files.empty()) text += "\nReports\n";
+  for (const auto& file : files) text += "  " + file.string() + "\n";
+  return text + "\n" + Verdict(totals) + Failures(overview, files);
+}
+
+std::string ProgressLine(const Progress& progress) {
+  const std::string planned = fmt::to_string(progress.planned);
+  std::string line = fmt::format("[{:>{}}/{}]", progress.answered, planned.size(), planned);
+  std::vector<std::string> facts;
+  if (progress.failures > 0) facts.push_back(fmt::format("{} failed", progress.failures));
+  if (progress.answered > 0 && progress.seconds > 0) {
+    const double rate = static_cast<double>(progress.answered) / progress.seconds;
+    facts.push_back(fmt::format("{:.3g} cases/s", rate));
+    if (progress.planned > progress.answered) {
+      const auto left = static_cast<double>(progress.planned - progress.answered);
+      facts.push_back(HumanSeconds(left / rate) + " left");
+    }
+  }
+  if (!facts.empty()) line += fmt::format(" {}", fmt::join(facts, ", "));
+  if (!progress.check.empty()) line += (facts.empty() ? " " : ": ") + OneLine(progress.check);
+
+  // Case ids are ASCII, so that bytes are columns.
+  const std::string id = " " + OneLine(progress.case_id);
+  if (line.size() + id.size() <= progress.columns) return id == " " ? line : line + id;
+  static constexpr std::size_t kShortestId = 9;  // below that an id tells nothing
+  if (line.size() + kShortestId > progress.columns) return line.substr(0, progress.columns);
+  const std::size_t kept = progress.columns - line.size() - 1;
+  return line + id.substr(0, kept / 2) + "…" + id.substr(id.size() - (kept - kept / 2));
+}
+
+}  // namespace normgrad
