@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "base/dtype.h"
+#include "base/layout.h"
+#include "device/library.h"
+
+namespace normgrad {
+
+/// A call into the device library failed. What happened to one case, not something the user typed:
+/// the runner turns it into an outcome.
+class DeviceError : public std::runtime_error {
+ public:
+  /// "<call> returned 561002 (ACLNN_ERR_INNER_TILING_ERROR): <device's message>"
+  DeviceError(std::string_view call, int status, std::string_view device_message);
+  int status() const { return status_; }
+  bool timed_out() const;  // the device did not finish within the limit
+
+ private:
+  int status_;
+};
+
+class Device;
+
+/// Device memory, freed with the object unless the device is lost.
+class DeviceMemory {
+ public:
+  DeviceMemory(const Device& device, void* address) : device_(&device), address_(address) {}
+  DeviceMemory(DeviceMemory&& other) noexcept
+      : device_(other.device_), address_(std::exchange(other.address_, nullptr)) {}
+  DeviceMemory& operator=(DeviceMemory&&) = delete;
+  ~DeviceMemory();
+  std::byte* address() const { return static_cast<std::byte*>(address_); }
+
+ private:
+  const Device* device_;
+  void* address_;
+};
+
+/// An aclTensor, destroyed with the object.
+struct TensorDeleter {
+  const Api* api;
+  void operator()(aclTensor* tensor) const { api->destroy_tensor(tensor); }
+};
+using DeviceTensor = std::unique_ptr<aclTensor, TensorDeleter>;
+
+/// An executor that phase 2 has not consumed, destroyed with the object.
+struct ExecutorDeleter {
+  const Api* api;
+  void operator()(aclOpExecutor* executor) const { api->destroy_executor(executor); }
+};
+
+/// One prepared call: what phase 1 answered.
+struct Prepared {
+  std::uint64_t workspace_bytes = 0;
+  std::unique_ptr<aclOpExecutor, ExecutorDeleter> executor{nullptr, ExecutorDeleter{nullptr}};
+};
+
+/// One device of a library, with a stream of its own. One host thread drives it.
+/// Every function throws DeviceError when the library refuses.
+class Device {
+ public:
+  /// Initialises the library and selects device `id`; no wait takes longer than `timeout_seconds`.
+  /// Throws Error when there is no such device.
+  Device(const DeviceLibrary& library, std::int32_t id, double timeout_seconds);
+  Device(const Device&) = delete;
+  Device& operator=(const Device&) = delete;
+  ~Device();
+
+  const DeviceLibrary& library() const { return library_; }
+  std::string SocName() const;
+  std::string Description() const;  // "Ascend910B1, acl 1.17.0, 23.4 GiB free of 23.5 GiB"
+  std::size_t FreeBytes() const;
+
+  /// Bytes of the last cache in front of memory; 0 where the library does not say.
+  std::size_t CacheBytes() const;
+
+  /// Makes the device stand in for `product`, or, on a library that cannot (a vendor's), tells
+  /// whether it is one. Returns false when it is another product.
+  bool Become(std::string_view product) const;
+
+  /// Threads a CPU device may use; 0 for all. No effect on libraries without the extension.
+  void SetThreads(unsigned threads) const;
+
+  DeviceMemory Allocate(std::size_t bytes) const;
+  void Upload(std::byte* to, std::span<const std::byte> from) const;
+  void Download(std::span<std::byte> to, const std::byte* from) const;
+
+  DeviceTensor MakeTensor(const Layout& layout, DType dtype, std::byte* storage) const;
+
+  /// ACL_OPT_DETERMINISTIC, read by later phase-1 calls.
+  void SetDeterministic(bool on) const;
+
+  Prepared PhaseOneOf(const BoundOperator& op, std::span<const Arg> args) const;
+  /// Enqueues phase 2 on the stream; does not wait. Consumes the executor, as the ABI does.
+  void PhaseTwoOf(const BoundOperator& op, Prepared* prepared, std::byte* workspace) const;
+  /// Waits for the stream. When that takes longer than the limit, waits ten times as long for the
+  /// launch to end before it throws; if even then it has not, the device is lost().
+  void Synchronize() const;
+
+  /// A launch never ended and may still read and write its memory. Nothing is given back any more,
+  /// and the library must not be torn down: leave the process with std::_Exit.
+  bool lost() const { return lost_; }
+
+  /// Device seconds that whatever `enqueue` puts on the stream takes; waits for it.
+  template <typename Enqueue>
+  double TimeSeconds(Enqueue enqueue) const {
+    Record(start_);
+    enqueue();
+    Record(stop_);
+    return ElapsedSeconds();
+  }
+
+  /// Enqueues a device-to-device copy.
+  void CopyOnDevice(std::byte* to, const std::byte* from, std::size_t bytes) const;
+
+ private:
+  void Check(int status, std::string_view call) const;
+  void Record(aclrtEvent event) const;
+  double ElapsedSeconds() const;
+
+  const DeviceLibrary& library_;
+  const Api& api_;
+  std::int32_t id_;
+  std::int32_t timeout_ms_;
+  aclrtStream stream_ = nullptr;
+  aclrtEvent start_ = nullptr;
+  aclrtEvent stop_ = nullptr;
+  mutable bool lost_ = false;
+};
+
+}  // namespace normgrad

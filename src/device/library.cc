@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "device/library.h"
+
+#include <dlfcn.h>
+#include <fmt/ranges.h>
+
+#include "base/error.h"
+
+namespace normgrad {
+
+DeviceLibrary::DeviceLibrary(std::vector<std::string> paths) : paths_(std::move(paths)) {
+  for (const std::string& path : paths_) {
+    // RTLD_LOCAL: two device libraries export the same names and must not see each other's.
+    void* handle = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    if (handle == nullptr) {
+      const char* reason = ::dlerror();
+      throw Error("{}: cannot be opened as a device library: {}", path,
+                  reason != nullptr ? reason : "unknown reason");
+    }
+    handles_.push_back(handle);
+  }
+  const auto required = [this](auto& function, const char* name) {
+    void* symbol = Find(name);
+    if (symbol == nullptr) {
+      throw Error("{}: no symbol {}: a device library exports CANN's acl runtime and aclnn API",
+                  fmt::join(paths_, ","), name);
+    }
+    function = reinterpret_cast<std::remove_reference_t<decltype(function)>>(symbol);
+  };
+  const auto optional = [this](auto& function, const char* name) {
+    function = reinterpret_cast<std::remove_reference_t<decltype(function)>>(Find(name));
+  };
+  required(api_.init, "aclInit");
+  required(api_.finalize, "aclFinalize");
+  required(api_.recent_error, "aclGetRecentErrMsg");
+  required(api_.version, "aclrtGetVersion");
+  required(api_.set_device, "aclrtSetDevice");
+  required(api_.reset_device, "aclrtResetDevice");
+  required(api_.device_count, "aclrtGetDeviceCount");
+  required(api_.soc_name, "aclrtGetSocName");
+  required(api_.create_stream, "aclrtCreateStream");
+  required(api_.destroy_stream, "aclrtDestroyStream");
+  required(api_.synchronize_stream, "aclrtSynchronizeStreamWithTimeout");
+  required(api_.malloc, "aclrtMalloc");
+  required(api_.free, "aclrtFree");
+  required(api_.memcpy, "aclrtMemcpy");
+  required(api_.memcpy_async, "aclrtMemcpyAsync");
+  required(api_.mem_info, "aclrtGetMemInfo");
+  required(api_.create_event, "aclrtCreateEventWithFlag");
+  required(api_.destroy_event, "aclrtDestroyEvent");
+  required(api_.record_event, "aclrtRecordEvent");
+  required(api_.elapsed_ms, "aclrtEventElapsedTime");
+  required(api_.set_option, "aclrtCtxSetSysParamOpt");
+  required(api_.create_tensor, "aclCreateTensor");
+  required(api_.destroy_tensor, "aclDestroyTensor");
+  required(api_.destroy_executor, "aclDestroyAclOpExecutor");
+  optional(api_.device_info, "aclrtGetDeviceInfo");
+  optional(api_.set_product, "normgradSetProduct");
+  optional(api_.set_threads, "normgradSetThreads");
+}
+
+void* DeviceLibrary::Find(const std::string& name) const {
+  for (void* handle : handles_) {
+    if (void* symbol = ::dlsym(handle, name.c_str()); symbol != nullptr) return symbol;
+  }
+  return nullptr;
+}
+
+BoundOperator DeviceLibrary::Bind(const Operator& op) const {
+  const auto symbol = [this](const std::string& name) {
+    void* found = Find(name);
+    if (found == nullptr) {
+      throw Error("{}: no symbol {}: does this CANN release contain the operator?",
+                  fmt::join(paths_, ","), name);
+    }
+    return found;
+  };
+  const std::string api(op.api);
+  return {api, EntryPointOf(api).phase_one, symbol(api + "GetWorkspaceSize"),
+          reinterpret_cast<PhaseTwo>(symbol(api))};
+}
+
+bool DeviceLibrary::Offers(const Operator& op) const {
+  const std::string api(op.api);
+  return Find(api) != nullptr && Find(api + "GetWorkspaceSize") != nullptr;
+}
+
+}  // namespace normgrad
