@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// Is every element of every output within the derived bound of the float64 oracle?
+#include <deque>
+
+#include <fmt/format.h>
+
+#include "accuracy/judge.h"
+#include "checks/check.h"
+
+namespace normgrad {
+namespace {
+
+BoundRule RuleFor(const CaseRun& run, const CheckOptions& options) {
+  const Case& the_case = run.the_case();
+  std::size_t data = 0, statistics = 0;
+  bool sixteen_bit = false;
+  for (const Param& param : the_case.op->params) {
+    if (param.kind != Param::Kind::kInput) continue;
+    const std::size_t count = ElementCount(the_case.ShapeOf(param));
+    if (param.role == Role::kData) data = count;
+    if (param.role == Role::kStatistic) statistics = count;
+    if (SizeOf(the_case.DTypeOf(param)) == 2) sixteen_bit = true;
+  }
+  // Rows of one element normalise to +-1: their terms are no random sample of anything.
+  const bool sharp = run.inputs()->exchangeable && data > statistics;
+  return {.mode = sharp ? SumMode::kSharp : SumMode::kCertified,
+          .sixteen_bit_inputs = sixteen_bit,
+          .smallest_normal = options.smallest_normal};
+}
+
+OutputResult Summarise(const Param& param, const HostTensor& tensor, const OutputVerdict& verdict) {
+  OutputResult output;
+  output.name = param.name;
+  output.dtype = Name(tensor.dtype);
+  output.elements = verdict.elements;
+  output.violations = verdict.violations;
+  output.margin = verdict.margin;
+  if (verdict.elements > 0) output.worst_index = IndexText(tensor.shape, verdict.worst);
+  output.worst_actual = verdict.worst_actual;
+  output.worst_golden = verdict.worst_golden;
+  output.worst_allowance = verdict.worst_allowance;
+  output.dominant = verdict.dominant;
+  output.max_abs_error = verdict.max_abs_error;
+  return output;
+}
+
+Answer JudgeOutput(const OutputResult& output, const HostTensor& tensor,
+                   const OutputVerdict& verdict, bool empty_input) {
+  if (!verdict.passed()) {
+    return {
+        Outcome::kFailed,
+        fmt::format("{}: {} of {} elements outside the bound, first at {}; worst at {}: {:.9g}, "
+                    "golden {:.9g}, allowance {:.3g}, margin {:.3g}",
+                    output.name, verdict.violations, verdict.elements,
+                    IndexText(tensor.shape, verdict.first_violation), output.worst_index,
+                    verdict.worst_actual, verdict.worst_golden, verdict.worst_allowance,
+                    verdict.margin)};
+  }
+  // Sums over no rows are zeros by contract; elsewhere an all-zero reference shows nothing.
+  if (verdict.elements > 0 && verdict.nonzero_reference == 0 && !empty_input) {
+    return {Outcome::kMistrusted, fmt::format("{}: the reference is all zero", output.name)};
+  }
+  return {};
+}
+
+/// Streams the oracle over `outputs` and answers for all of them; appends to result->outputs.
+Answer Judge(const CaseRun& run, const CheckOptions& options, DenseTensors outputs,
+             Result* result) {
+  const Case& the_case = run.the_case();
+  DenseTensors inputs = run.inputs()->tensors;
+  std::vector<HostTensor> tensors;
+  std::deque<OutputJudge> judges;
+  std::vector<OutputJudge*> judge_of(outputs.size(), nullptr);
+  const BoundRule rule = RuleFor(run, options);
+  bool empty_input = false;
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    const bool input = the_case.op->params[i].kind == Param::Kind::kInput;
+    tensors.push_back(AsHostTensor(the_case, i, input ? inputs[i] : outputs[i]));
+    if (input) {
+      if (ElementCount(tensors[i].shape) == 0) empty_input = true;
+    } else {
+      judge_of[i] = &judges.emplace_back(tensors[i], rule);
+    }
+  }
+  OracleOf(*the_case.op)
+      .reference(the_case.dims, tensors, options.profile, options.threads,
+                 [&](const ReferenceBlock& block) { judge_of[block.param]->Consume(block); });
+
+  Answer answer;
+  std::size_t judged = 0;
+  result->outputs.clear();
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    if (judge_of[i] == nullptr) continue;
+    const OutputVerdict verdict = judge_of[i]->Verdict();
+    if (verdict.elements != ElementCount(tensors[i].shape)) {
+      throw std::logic_error("the oracle did not cover every element");
+    }
+    judged += verdict.elements;
+    result->outputs.push_back(Summarise(the_case.op->params[i], tensors[i], verdict));
+    const Answer one = JudgeOutput(result->outputs.back(), tensors[i], verdict, empty_input);
+    if (answer.outcome == Outcome::kPassed) answer = one;
+    if (one.outcome == Outcome::kFailed && answer.outcome == Outcome::kMistrusted) answer = one;
+  }
+  if (judged == 0) return {Outcome::kMistrusted, "no output has an element to judge"};
+  return answer;
+}
+
+}  // namespace
+
+Answer CheckAccuracy(CaseRun& run, const CheckOptions& options, Result* result) {
+  run.Launch(Poison::kFirst, /*deterministic=*/false);
+  DenseTensors by_default = run.Outputs();
+  const Answer answer = Judge(run, options, by_default, result);
+  if (answer.outcome != Outcome::kPassed) return answer;
+  // The option may choose another kernel; equal bits have the verdict already.
+  run.Launch(Poison::kFirst, /*deterministic=*/true);
+  DenseTensors on_request = run.Outputs();
+  if (on_request == by_default) return answer;
+  Answer other = Judge(run, options, std::move(on_request), result);
+  if (!other.reason.empty()) other.reason += " (with ACL_OPT_DETERMINISTIC on)";
+  return other;
+}
+
+}  // namespace normgrad

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// Does a launch write every output element and nothing else, whatever memory held before?
+#include <cstring>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "checks/check.h"
+
+namespace normgrad {
+namespace {
+
+bool HoldsPoison(const std::byte* element, std::size_t bytes, Poison poison) {
+  for (std::size_t i = 0; i < bytes; ++i) {
+    if (element[i] != PoisonByte(poison)) return false;
+  }
+  return true;
+}
+
+/// An element that kept both poisons was not written: no value equals both.
+std::string Unwritten(const Case& the_case, const DenseTensors& first, const DenseTensors& second) {
+  for (std::size_t i = 0; i < first.size(); ++i) {
+    const Param& param = the_case.op->params[i];
+    const std::size_t bytes = SizeOf(the_case.DTypeOf(param));
+    std::size_t unwritten = 0, where = 0;
+    for (std::size_t at = 0; at < first[i].size(); at += bytes) {
+      if (!HoldsPoison(&first[i][at], bytes, Poison::kFirst)) continue;
+      if (!HoldsPoison(&second[i][at], bytes, Poison::kSecond)) continue;
+      if (unwritten++ == 0) where = at / bytes;
+    }
+    if (unwritten > 0) {
+      return fmt::format("{}: {} of {} elements not written, first at {}", param.name, unwritten,
+                         first[i].size() / bytes, IndexText(the_case.ShapeOf(param), where));
+    }
+  }
+  return "";
+}
+
+}  // namespace
+
+Answer CheckMemory(CaseRun& run, const CheckOptions&, Result*) {
+  // With the option on, both launches must give the same bits, so a difference is the poison's.
+  run.Launch(Poison::kFirst, /*deterministic=*/true);
+  std::vector<std::string> damage = run.Damage();
+  const DenseTensors first = run.Outputs();
+  run.Launch(Poison::kSecond, /*deterministic=*/true);
+  if (damage.empty()) damage = run.Damage();
+  const DenseTensors second = run.Outputs();
+
+  if (std::string unwritten = Unwritten(run.the_case(), first, second); !unwritten.empty()) {
+    damage.push_back(std::move(unwritten));
+  } else if (const std::string difference = FirstDifference(run.the_case(), first, second, 2);
+             !difference.empty()) {
+    run.Launch(Poison::kFirst, /*deterministic=*/true);
+    // Control: a kernel that differs with equal poison is the determinism check's to report.
+    if (run.Outputs() == first) {
+      damage.push_back(fmt::format("results depend on what memory held before: {}", difference));
+    }
+  }
+  if (damage.empty()) return {};
+  return {Outcome::kFailed, fmt::format("{}", fmt::join(damage, "; "))};
+}
+
+}  // namespace normgrad

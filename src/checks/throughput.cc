@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+// How fast is phase 2, with data from memory and from cache, against the device's own copy?
+#include <algorithm>
+#include <deque>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "checks/check.h"
+
+namespace normgrad {
+namespace {
+
+/// Cold launches rotate over this many times the last cache in front of memory, or, where the
+/// device does not tell its size, over more than any known one (256 MiB on AMD MI300X).
+constexpr std::uint64_t kCacheMultiple = 4;
+constexpr std::uint64_t kUnknownCacheColdBytes = std::uint64_t{512} << 20;
+/// Sets of buffers to rotate over: more would time the allocator's page tables.
+constexpr std::size_t kMaxSets = 256;
+/// Bytes each way of the copy that bandwidth is compared with.
+constexpr std::size_t kCopyBytes = std::size_t{128} << 20;
+constexpr int kCopyLaunches = 9;
+
+double Median(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::ranges::nth_element(values, middle);
+  return *middle;
+}
+
+/// Bytes moved (read + written) per second by a device-to-device copy far beyond the caches.
+double CopyBytesPerSecond(const Device& device) {
+  const DeviceMemory from = device.Allocate(kCopyBytes), to = device.Allocate(kCopyBytes);
+  const std::vector<std::byte> zeros(kCopyBytes);
+  device.Upload(from.address(), zeros);  // the first touch is the allocator's, not the copy's
+  device.Upload(to.address(), zeros);
+  std::vector<double> seconds;
+  for (int i = 0; i < kCopyLaunches; ++i) {
+    seconds.push_back(
+        device.TimeSeconds([&] { device.CopyOnDevice(to.address(), from.address(), kCopyBytes); }));
+  }
+  return 2.0 * static_cast<double>(kCopyBytes) / Median(std::move(seconds));
+}
+
+}  // namespace
+
+Answer CheckThroughput(CaseRun& run, const CheckOptions& options, Result* result) {
+  if (run.compulsory_bytes() == 0) return {Outcome::kSkipped, "no elements to time"};
+  run.device().SetDeterministic(false);
+  ThroughputResult throughput;
+  throughput.compulsory_bytes = run.compulsory_bytes();
+
+  const std::uint64_t cache_bytes = run.device().CacheBytes();
+  const std::uint64_t cold_bytes =
+      cache_bytes > 0 ? kCacheMultiple * cache_bytes : kUnknownCacheColdBytes;
+  const std::uint64_t set_bytes = std::max<std::uint64_t>(run.tensor_bytes(), 1);
+  const std::size_t room = run.device().FreeBytes() / 2 / set_bytes;
+  const std::size_t wanted = (cold_bytes + set_bytes - 1) / set_bytes;
+  const std::size_t sets = std::max<std::size_t>(std::min({wanted, room, kMaxSets}), 2);
+  std::deque<CaseRun> extra;
+  std::vector<CaseRun*> rotation = {&run};
+  while (rotation.size() < sets) {
+    rotation.push_back(&extra.emplace_back(run.the_case(), run.device(), run.inputs()));
+  }
+
+  std::vector<double> phase_one_seconds;
+  const auto time = [&](std::string mode, std::size_t rotate_over) {
+    std::size_t next = 0;
+    TimingResult timing = options.timer(fmt::format("{}/{}", run.the_case().Id(), mode), [&] {
+      const CaseRun::Times times = rotation[next++ % rotate_over]->LaunchTimed();
+      phase_one_seconds.push_back(times.phase_one_seconds);
+      return times.kernel_seconds;
+    });
+    timing.mode = std::move(mode);
+    timing.rotated_bytes = rotate_over * set_bytes;
+    if (timing.median_seconds > 0) {
+      timing.gb_per_s =
+          static_cast<double>(throughput.compulsory_bytes) / timing.median_seconds * 1e-9;
+    }
+    throughput.timings.push_back(std::move(timing));
+  };
+  // The copy is measured on both sides of the kernel, so that the machine's drift shows in neither.
+  const double copy_before = CopyBytesPerSecond(run.device());
+  time("cold", sets);
+  const double copy_after = CopyBytesPerSecond(run.device());
+  time("hot", 1);
+
+  throughput.copy_gb_per_s = (copy_before + copy_after) / 2 * 1e-9;
+  throughput.phase_one_seconds = Median(std::move(phase_one_seconds));
+  for (TimingResult& timing : throughput.timings) {
+    if (throughput.copy_gb_per_s > 0) {
+      timing.copy_fraction = timing.gb_per_s / throughput.copy_gb_per_s;
+    }
+  }
+  Answer answer;
+  const TimingResult& cold = throughput.timings.front();
+  if (cold.rotated_bytes < cold_bytes) {
+    answer.reason = fmt::format("cold rotates over only {}: a cache may hold some of it",
+                                HumanBytes(static_cast<double>(cold.rotated_bytes)));
+  } else if (cold.spread > 0.25) {
+    answer.reason = fmt::format("noisy: the middle half of the cold times spreads over {:.0f} %",
+                                100 * cold.spread);
+  }
+  result->throughput = std::move(throughput);
+  return answer;
+}
+
+}  // namespace normgrad

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "checks/check.h"
+#include "device/device.h"
+#include "report/result.h"
+#include "run/timing.h"
+#include "sweep/case.h"
+
+namespace normgrad {
+
+/// Answers cases: one goes in as data, one record comes out as data. Everything that touches a
+/// device sits behind this, so that where it happens (this process or another) is nobody else's
+/// business.
+class Executor {
+ public:
+  virtual ~Executor() = default;
+
+  /// Never throws for anything that the device or its library does: that is the record's outcome.
+  virtual Result Execute(const Case& the_case) = 0;
+};
+
+/// Called before each step of a case: "fill", then the name of each check.
+using OnCheck = std::function<void(const Case& the_case, std::string_view check)>;
+
+/// Answers cases on a device of this process.
+class InProcessExecutor final : public Executor {
+ public:
+  InProcessExecutor(const Device& device, CheckOptions options, OnCheck on_check);
+
+  Result Execute(const Case& the_case) override;
+
+ private:
+  const Device& device_;
+  CheckOptions options_;
+  OnCheck on_check_;
+};
+
+/// The record of a case that has not been answered: its identity, every check not-run.
+Result Unanswered(const Case& the_case);
+
+}  // namespace normgrad

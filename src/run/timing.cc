@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "run/timing.h"
+
+#include <algorithm>
+#include <cmath>
+#include <exception>
+#include <vector>
+
+#include <benchmark/benchmark.h>
+
+namespace normgrad {
+namespace {
+
+/// Quantile by linear interpolation between order statistics (Hyndman and Fan's type 7).
+double Quantile(std::vector<double> values, double q) {
+  if (values.empty()) return 0;
+  std::ranges::sort(values);
+  const double position = q * static_cast<double>(values.size() - 1);
+  const auto below = static_cast<std::size_t>(position);
+  const std::size_t above = std::min(below + 1, values.size() - 1);
+  return std::lerp(values[below], values[above], position - std::floor(position));
+}
+
+double FirstQuartile(const std::vector<double>& values) { return Quantile(values, 0.25); }
+double ThirdQuartile(const std::vector<double>& values) { return Quantile(values, 0.75); }
+
+/// Picks the statistics of the one registered benchmark out of Google Benchmark's runs.
+class Collector : public benchmark::BenchmarkReporter {
+ public:
+  explicit Collector(TimingResult* timing) : timing_(timing) {}
+
+  bool ReportContext(const Context&) override { return true; }
+
+  void ReportRuns(const std::vector<Run>& runs) override {
+    for (const Run& run : runs) {
+      const double seconds = run.GetAdjustedRealTime();  // per launch, in the run's unit: seconds
+      if (run.run_type == Run::RT_Iteration) {
+        timing_->launches += static_cast<std::uint64_t>(run.iterations);
+        ++timing_->samples;
+      } else if (run.aggregate_name == "median") {
+        timing_->median_seconds = seconds;
+      } else if (run.aggregate_name == "q1") {
+        timing_->q1_seconds = seconds;
+      } else if (run.aggregate_name == "q3") {
+        timing_->q3_seconds = seconds;
+      }
+    }
+  }
+
+ private:
+  TimingResult* timing_;
+};
+
+}  // namespace
+
+TimingResult MeasureRepeated(const TimingOptions& options, const std::string& name,
+                             const std::function<double()>& sample) {
+  TimingResult timing;
+  std::exception_ptr failure;
+  benchmark::RegisterBenchmark(name.c_str(),
+                               [&](benchmark::State& state) {
+                                 try {
+                                   if (failure) state.SkipWithError("an earlier launch failed");
+                                   for ([[maybe_unused]] auto _ : state)
+                                     state.SetIterationTime(sample());
+                                 } catch (...) {
+                                   failure = std::current_exception();
+                                   state.SkipWithError("a launch failed");
+                                 }
+                               })
+      ->UseManualTime()
+      ->MinTime(options.seconds_per_repetition)
+      ->Repetitions(options.repetitions)
+      ->Unit(benchmark::kSecond)
+      ->ComputeStatistics("q1", FirstQuartile)
+      ->ComputeStatistics("q3", ThirdQuartile);
+  Collector collector(&timing);
+  benchmark::RunSpecifiedBenchmarks(&collector, ".*");
+  benchmark::ClearRegisteredBenchmarks();
+  if (failure) std::rethrow_exception(failure);
+  if (timing.median_seconds > 0) {
+    timing.spread = (timing.q3_seconds - timing.q1_seconds) / timing.median_seconds;
+  }
+  return timing;
+}
+
+}  // namespace normgrad

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "report/result.h"
+
+namespace normgrad {
+
+/// How long and how often to measure.
+struct TimingOptions {
+  double seconds_per_repetition = 0.02;  // device time; at least one launch
+  int repetitions = 11;                  // the quartiles are taken over these
+};
+
+/// Measures with Google Benchmark in manual-time mode: `sample` launches once and returns device
+/// seconds. Each repetition is the mean over its launches; median, quartiles and spread are over
+/// repetitions. Exceptions of `sample` pass through. One measurement at a time per process.
+TimingResult MeasureRepeated(const TimingOptions& options, const std::string& name,
+                             const std::function<double()>& sample);
+
+}  // namespace normgrad
