@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "golden/oracle.h"
+#include "sweep/sweep.h"
+
+namespace normgrad {
+
+/// What the command line says. One struct for all subcommands: each reads its own part.
+struct Options {
+  enum class Command { kRun, kList, kDescribe, kDevices };
+  Command command = Command::kRun;
+
+  // run, list
+  std::vector<std::string> sweeps;
+  Selection selection;
+
+  // run, devices
+  std::vector<std::string> device;  // shared objects; empty: the CPU device
+  std::int32_t device_id = 0;
+
+  // run
+  std::string report_folder;  // empty: reports/<sweep>-<time>
+  std::vector<std::string> formats = {"json", "csv", "md"};
+  unsigned threads = 0;  // 0: all cores
+  int repeats = 5;
+  Profile profile = Profile::kExpanded;
+  double timeout_seconds = 60;
+
+  // describe
+  std::vector<std::string> operators;
+
+  bool verbose = false;
+  bool quiet = false;
+  std::string command_line;
+};
+
+/// Parses the command line. Prints help or version and exits 0 when asked for; throws Error for
+/// anything that cannot be understood.
+Options ParseOptions(int argc, char** argv);
+
+/// The command that reruns one case as `options` would run it.
+std::string RerunCommand(const Options& options, const std::string& case_id);
+
+}  // namespace normgrad
