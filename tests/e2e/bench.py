@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs normgrad-bench as a user would, in an empty folder, and reads what it leaves behind."""
+
+import json
+import os
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+BENCH = os.environ["NORMGRAD_BENCH"]
+FAULTY = os.environ["NORMGRAD_FAULTY"]
+
+# The smallest sweep that asks every untimed question, on shapes where every fault shows.
+SWEEP = """\
+operator: rms_norm_grad
+products: [atlas-a2]
+checks: [accuracy, memory, determinism]
+sweep:
+  - dims: {A: [65], R: [33]}
+    rows: [float32-float32-float32-float32, bfloat16-float32-bfloat16-float32]
+"""
+
+
+class BenchTest(unittest.TestCase):
+    """A test with an empty working folder; the tool's files go there and nowhere else."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="normgrad-e2e-")
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+
+    def write(self, name, text):
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return name
+
+    def start(self, *arguments, **environment):
+        return subprocess.Popen(
+            [BENCH, *map(str, arguments)], cwd=self.folder, env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def run_bench(self, *arguments, **environment):
+        process = self.start(*arguments, **environment)
+        process.stdout_text, process.stderr_text = process.communicate(timeout=300)
+        return process
+
+    def report(self, folder="out"):
+        return json.loads((self.folder / folder / "report.json").read_text())
+
+    def files(self):
+        return sorted(str(p.relative_to(self.folder)) for p in self.folder.rglob("*") if p.is_file())

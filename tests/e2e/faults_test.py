@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A device that is wrong in one way is caught, by the check that owns that way, and by name."""
+
+import shlex
+import unittest
+
+from bench import BENCH, FAULTY, SWEEP, BenchTest
+
+SIXTEEN_BIT = "bfloat16-float32-bfloat16-float32"
+
+
+class FaultTest(BenchTest):
+    def outcomes(self, fault, *arguments, sweep=SWEEP):
+        """Outcome and reason of every check of every case, by (dtypes, check)."""
+        self.write("sweep.yaml", sweep)
+        self.process = self.run_bench("run", "sweep.yaml", "--device", FAULTY, "--report", "out",
+                                      *arguments, NORMGRAD_FAULT=fault)
+        report = self.report()
+        answers = sum(len(result["checks"]) for result in report["results"])
+        self.assertEqual(answers, report["totals"]["planned_checks"])
+        return {(result["dtypes"], check["check"]): (check["outcome"], check["reason"])
+                for result in report["results"] for check in result["checks"]}
+
+    def caught(self, fault, check, outcome, reason, *arguments, exit_code=1, only=None,
+               sweep=SWEEP):
+        """`check`, and no other, answers `outcome` with a reason that matches, in every case."""
+        for (dtypes, name), (was, why) in self.outcomes(fault, *arguments, sweep=sweep).items():
+            if name == check and only in (None, dtypes):
+                self.assertEqual(was, outcome, (fault, dtypes, why))
+                self.assertRegex(why, reason)
+            else:
+                self.assertEqual(was, "passed", (fault, dtypes, name, why))
+        self.assertEqual(self.process.returncode, exit_code)
+
+    def test_the_same_library_without_a_fault_passes(self):
+        self.assertEqual({outcome for outcome, _ in self.outcomes("").values()}, {"passed"})
+        self.assertEqual(self.process.returncode, 0)
+
+    def test_one_wrong_element(self):
+        self.caught("wrong-element", "accuracy", "failed",
+                    r"^dxOut: 1 of 2145 elements outside the bound, first at \[32, 16\]")
+
+    def test_one_unit_in_the_last_place_of_a_16_bit_element(self):
+        self.caught("one-ulp", "accuracy", "failed",
+                    r"^dxOut: 1 of 2145 elements outside the bound, first at \[32, 16\]",
+                    only=SIXTEEN_BIT)
+
+    def test_a_nan(self):
+        self.caught("nan", "accuracy", "failed",
+                    r"^dgammaOut: 1 of 33 elements outside the bound, first at \[32\].*nan")
+
+    def test_an_unwritten_tail(self):
+        outcomes = self.outcomes("unwritten-tail")
+        for dtypes in {dtypes for dtypes, _ in outcomes}:
+            outcome, reason = outcomes[dtypes, "memory"]
+            self.assertEqual(outcome, "failed")
+            self.assertEqual(reason,
+                             "dxOut: 1 of 2145 elements not written, first at [64, 32]")
+            # What was there before is no result either.
+            self.assertEqual(outcomes[dtypes, "accuracy"][0], "failed")
+
+    def test_a_byte_out_of_bounds(self):
+        self.caught("out-of-bounds", "memory", "failed",
+                    r"^dgammaOut: written out of bounds: byte 0 behind its end is 0x00$")
+
+    def test_a_gap_between_strided_elements(self):
+        self.caught("gap-written", "memory", "failed", r"^dxOut: a gap between its elements was ",
+                    sweep=SWEEP + "    layouts: [{dxOut: strided}]\n")
+
+    def test_a_changed_input(self):
+        self.caught("input-changed", "memory", "failed", r"^x: the input was changed: byte \d+ ")
+
+    def test_a_nondeterministic_sum(self):
+        self.caught("nondeterministic-sum", "determinism", "failed",
+                    r"^\d of 5 runs differ from the first with the option on: dgammaOut\[\d+\]: "
+                    r"run 2 has 0x[0-9a-f]{8}, run 1 has 0x[0-9a-f]{8}$")
+
+    def test_a_sum_onto_what_memory_held(self):
+        outcomes = self.outcomes("stale-accumulation")
+        self.assertEqual({o for (_, check), (o, _) in outcomes.items() if check == "accuracy"},
+                         {"failed"})
+        for (_, check), (outcome, reason) in outcomes.items():
+            if check == "memory":
+                self.assertEqual(outcome, "failed")
+                self.assertIn("results depend on what memory held before: dgammaOut[", reason)
+
+    def test_a_byte_behind_the_workspace(self):
+        self.caught("workspace-overrun", "memory", "failed",
+                    r"^workspace of \d+ bytes: written out of bounds: byte 0 behind its end")
+
+    def test_a_kernel_that_fails_on_the_device(self):
+        for outcome, reason in self.outcomes("throws").values():
+            self.assertEqual(outcome, "error")
+            self.assertRegex(reason, r"returned \d+ \(ACL_ERROR_\w+\): .*\(planted\)")
+        self.assertEqual(self.process.returncode, 5)
+
+    def test_a_launch_that_takes_too_long(self):
+        for outcome, reason in self.outcomes("slow", "--timeout", "0.2", "--check",
+                                             "memory").values():
+            self.assertEqual(outcome, "timed-out")
+            self.assertIn("ACL_ERROR_RT_STREAM_SYNC_TIMEOUT", reason)
+        self.assertEqual(self.process.returncode, 5)
+
+    def test_a_launch_that_never_ends(self):
+        outcomes = list(self.outcomes("hang", "--timeout", "0.1").values())
+        self.assertEqual(outcomes[0][0], "timed-out")
+        for answer in outcomes[1:]:
+            self.assertEqual(answer, ("not-run", "device lost: an earlier launch never ended"))
+        self.assertEqual(self.process.returncode, 5)
+
+    def test_the_summary_ends_with_failures_that_can_be_rerun(self):
+        self.outcomes("wrong-element")
+        *_, last = self.process.stdout_text.rstrip().splitlines()
+        rerun, *command = shlex.split(last)
+        self.assertEqual([rerun, *command[:2]], ["rerun:", "normgrad-bench", "run"])
+        again = self.run_bench(*command[1:], "--report", "again", NORMGRAD_FAULT="wrong-element")
+        self.assertEqual(again.returncode, 1)
+        results = self.report("again")["results"]
+        self.assertEqual([r["case_id"] for r in results], [self.report()["results"][-1]["case_id"]])
+        self.assertEqual(results[0]["outputs"], self.report()["results"][-1]["outputs"])
+        self.assertTrue(BENCH.endswith("normgrad-bench"))
+
+
+if __name__ == "__main__":
+    unittest.main()

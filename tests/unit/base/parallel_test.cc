@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/parallel.h"
+
+#include <algorithm>
+#include <atomic>
+#include <stdexcept>
+#include <thread>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace normgrad {
+namespace {
+
+class ParallelForOnThreads : public testing::TestWithParam<unsigned> {};
+
+INSTANTIATE_TEST_SUITE_P(Counts, ParallelForOnThreads, testing::Values(0U, 1U, 2U, 7U));
+
+TEST_P(ParallelForOnThreads, CallsEveryIndexOnce) {
+  for (const std::size_t count : {0U, 1U, 3U, 1000U}) {
+    std::vector<std::atomic<int>> calls(count);
+    ParallelFor(count, GetParam(), [&](std::size_t i) { ++calls[i]; });
+    EXPECT_TRUE(std::ranges::all_of(calls, [](const auto& n) { return n == 1; })) << count;
+  }
+}
+
+TEST_P(ParallelForOnThreads, RethrowsAndStopsHandingOutIndices) {
+  std::atomic<std::size_t> calls = 0;
+  EXPECT_THAT(
+      [&] {
+        ParallelFor(1'000'000, GetParam(), [&](std::size_t) {
+          ++calls;
+          throw std::runtime_error("out of luck");
+        });
+      },
+      testing::ThrowsMessage<std::runtime_error>("out of luck"));
+  // Every thread that started a body before the first one failed may have thrown as well.
+  EXPECT_LE(calls, std::max(GetParam(), 1U));
+}
+
+TEST(ParallelFor, StaysOnTheCallersThreadWhenAskedForOne) {
+  std::thread::id seen;
+  ParallelFor(1, 1, [&](std::size_t) { seen = std::this_thread::get_id(); });
+  EXPECT_EQ(seen, std::this_thread::get_id());
+}
+
+}  // namespace
+}  // namespace normgrad

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "golden/compensated.h"
+
+#include <cmath>
+#include <limits>
+
+#include <gtest/gtest.h>
+
+namespace normgrad {
+namespace {
+
+TEST(TwoSum, KeepsWhatTheSumRoundsAway) {
+  const DoubleDouble sum = TwoSum(1, 0x1p-80);
+  EXPECT_EQ(sum.high, 1);
+  EXPECT_EQ(sum.low, 0x1p-80);
+}
+
+TEST(TwoProduct, KeepsWhatTheProductRoundsAway) {
+  const double a = 1 + 0x1p-52, b = 1 + 0x1p-23;
+  const DoubleDouble product = TwoProduct(a, b);  // 1 + 2^-23 + 2^-52 + 2^-75
+  EXPECT_EQ(product.high, 1 + 0x1p-23 + 0x1p-52);
+  EXPECT_EQ(product.low, 0x1p-75);
+}
+
+TEST(Divide, IsTheInverseOfMultiply) {
+  const DoubleDouble third = Divide({1, 0}, 3);
+  EXPECT_EQ(third.high, 1.0 / 3);
+  EXPECT_NEAR(third.low * 0x1p54, 1.0 / 3, 1e-9);  // 1/3 = 0.010101… in binary
+  const DoubleDouble one = Multiply(third, 3);
+  EXPECT_EQ(one.high, 1);
+  EXPECT_LT(std::fabs(one.low), 0x1p-100);
+}
+
+TEST(DotSum, SurvivesCancellationOfAllButTheLastBit) {
+  // Neighbours in one lane, eight apart, and across lanes.
+  std::vector<double> a(20, 0), b(20, 1);
+  a[0] = 0x1p100, a[8] = 1, a[16] = -0x1p100, a[3] = 0x1p90, a[19] = -0x1p90;
+  DotSum sum;
+  sum.AddProducts(a.data(), b.data(), a.size());
+  EXPECT_EQ(sum.Value().high, 1);
+  EXPECT_EQ(sum.Magnitude(), 2 * 0x1p100 + 2 * 0x1p90);
+}
+
+TEST(DotSum, AddsPiecesAsOne) {
+  std::vector<double> a, b;
+  for (int i = 0; i < 37; ++i) a.push_back(0.1 * i - 1.7), b.push_back(static_cast<float>(1.3 * i));
+  DotSum whole, pieces;
+  whole.AddProducts(a.data(), b.data(), 37);
+  pieces.AddProducts(a.data(), b.data(), 16);
+  pieces.AddProducts(a.data() + 16, b.data() + 16, 21);
+  EXPECT_EQ(whole.Value().high, pieces.Value().high);
+  EXPECT_EQ(whole.Value().low, pieces.Value().low);
+  EXPECT_EQ(whole.Energy(), pieces.Energy());
+}
+
+TEST(DotSum, KnowsItsMagnitudeAndEnergy) {
+  const std::vector<double> a{1, -2, 3}, b{2, 2, 1};
+  DotSum sum;
+  sum.AddProducts(a.data(), b.data(), 3);
+  EXPECT_EQ(sum.Value().high, 1);
+  EXPECT_EQ(sum.Magnitude(), 9);
+  EXPECT_EQ(sum.Energy(), 29);
+}
+
+TEST(ColumnSums, MergeKeepsWhatCancels) {
+  ColumnSums first(2), second(2);
+  const std::vector<double> large{0x1p100, 3}, small{1, 4}, minus{-0x1p100, -5};
+  first.AddRow(large.data(), 1);
+  first.AddRow(small.data(), 1);
+  second.AddRow(minus.data(), 1);
+  first.Merge(second);
+  EXPECT_EQ(first.At(0, 3, 5).value, 1);
+  const Sum sum = first.At(1, 3, 5);
+  EXPECT_EQ(sum.count, 3);
+  EXPECT_EQ(sum.roundings, 5);
+  EXPECT_EQ(sum.value, 2);
+  EXPECT_EQ(sum.magnitude, 12);
+  EXPECT_EQ(sum.energy, 50);
+}
+
+TEST(ColumnSums, ANonFiniteTermMakesItsColumnNaN) {
+  ColumnSums sums(3);
+  const std::vector<double> row{std::numeric_limits<double>::infinity(), 1,
+                                std::numeric_limits<double>::quiet_NaN()};
+  sums.AddRow(row.data(), 0);
+  EXPECT_TRUE(std::isnan(sums.At(0, 1, 0).value));
+  EXPECT_EQ(sums.At(1, 1, 0).value, 0);
+  EXPECT_TRUE(std::isnan(sums.At(2, 1, 0).value));
+}
+
+TEST(MaxMagnitude, FindsTheLargestAtAnyPlace) {
+  for (std::size_t place = 0; place < 19; ++place) {
+    std::vector<double> values(19, 1);
+    values[place] = -3;
+    EXPECT_EQ(MaxMagnitude(values), 3) << place;
+  }
+  EXPECT_EQ(MaxMagnitude({}), 0);
+}
+
+TEST(MaxMagnitude, CountsFiniteValuesOnly) {
+  std::vector<double> values(19, 1);
+  values[2] = values[17] = std::numeric_limits<double>::infinity();
+  values[3] = values[18] = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_EQ(MaxMagnitude(values), 1);
+}
+
+}  // namespace
+}  // namespace normgrad

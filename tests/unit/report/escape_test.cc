@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "report/escape.h"
+
+#include <gtest/gtest.h>
+
+namespace normgrad {
+namespace {
+
+TEST(OneLine, LeavesPlainTextAndUnicodeAlone) {
+  EXPECT_EQ(OneLine("dxOut[2, 17]: 5 µs, 误差"), "dxOut[2, 17]: 5 µs, 误差");
+}
+
+TEST(OneLine, MakesOneLineOfSeveral) { EXPECT_EQ(OneLine("a\nb\tc\r\nd"), "a b c  d"); }
+
+TEST(OneLine, ShowsControlCharactersInsteadOfObeyingThem) {
+  EXPECT_EQ(OneLine("\x1b[2J\x07"), "␛[2J␇");
+  EXPECT_EQ(OneLine("\x7f"), "␡");
+  EXPECT_EQ(OneLine(std::string_view("\0", 1)), "␀");
+}
+
+TEST(MarkdownCell, KeepsIdsAndShapesReadable) {
+  EXPECT_EQ(MarkdownCell("rms_norm_grad/A=4x8"), "rms_norm_grad/A=4x8");
+  EXPECT_EQ(MarkdownCell("A=[4, 512], R=[4096]"), "A=[4, 512], R=[4096]");
+}
+
+TEST(MarkdownCell, CannotEndTheCell) {
+  EXPECT_EQ(MarkdownCell("a|b"), "a\\|b");
+  EXPECT_EQ(MarkdownCell("a\\|b"), "a\\\\\\|b");
+  EXPECT_EQ(MarkdownCell("a\nb\r\nc\rd"), "a<br>b<br>c<br>d");
+}
+
+TEST(MarkdownCell, CannotBecomeMarkup) {
+  EXPECT_EQ(MarkdownCell("<script>&"), "&lt;script&gt;&amp;");
+  EXPECT_EQ(MarkdownCell("`x` *y* ~z~ _w_"), "\\`x\\` \\*y\\* \\~z\\~ \\_w\\_");
+  EXPECT_EQ(MarkdownCell("[text](link)"), "[text]\\(link)");
+  EXPECT_EQ(MarkdownCell("\x1b"), "␛");
+}
+
+TEST(MarkdownFence, HoldsTextAsItIs) {
+  EXPECT_EQ(MarkdownFence("sh", "run --case 'a|b'\n"), "```sh\nrun --case 'a|b'\n```\n");
+  EXPECT_EQ(MarkdownFence("", "no line end"), "```\nno line end\n```\n");
+}
+
+TEST(MarkdownFence, IsLongerThanTheBackticksInside) {
+  EXPECT_EQ(MarkdownFence("", "```\n````\n"), "`````\n```\n````\n`````\n");
+}
+
+}  // namespace
+}  // namespace normgrad

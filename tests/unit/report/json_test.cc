@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "report/json.h"
+
+#include <limits>
+#include <set>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/random.h"
+#include "report/format.h"
+#include "tests/unit/report/expected_text.h"
+#include "tests/unit/report/sample_run.h"
+
+namespace normgrad {
+namespace {
+
+/// Draws values of every type from one stream; every field must come from a draw of its own.
+class Draw {
+ public:
+  explicit Draw(std::uint64_t seed) : stream_(seed) {}
+
+  /// Of any magnitude.
+  std::uint64_t Integer() {
+    const std::uint64_t shift = stream_.Bits(next_++) % 64;
+    return stream_.Bits(next_++) >> shift;
+  }
+
+  bool Coin() { return Integer() % 2 == 0; }
+  Outcome AnyOutcome() { return Outcomes()[Integer() % Outcomes().size()]; }
+
+  /// Any finite double or infinity: NaN does not equal itself.
+  double Number() {
+    const auto value = std::bit_cast<double>(stream_.Bits(next_++));
+    return std::isnan(value) ? std::numeric_limits<double>::infinity() : value;
+  }
+
+  std::string Text() {
+    static constexpr std::string_view kPieces[] = {
+        "a", "\"", "\\",       "\n", "\r", "\t",         "\x1b", "|",
+        "`", ",",  "<script>", "µ",  "误", "\U0001f600", "/",
+    };
+    std::string text;
+    while (Integer() % 8 != 0) text += kPieces[Integer() % std::size(kPieces)];
+    return text;
+  }
+
+  template <typename T>
+  std::vector<T> List(T (Draw::*element)()) {
+    std::vector<T> list;
+    while (Integer() % 3 != 0) list.push_back((this->*element)());
+    return list;
+  }
+
+  CheckResult Check() { return {Text(), AnyOutcome(), Text(), Number()}; }
+  OutputResult Output() {
+    return {Text(),   Text(),   Integer(), Integer(), Number(), Text(),
+            Number(), Number(), Number(),  Text(),    Number()};
+  }
+  DeterminismResult Determinism() {
+    return {Coin(), Coin(), Integer(), Integer(), Text(), Number()};
+  }
+  TimingResult Timing() {
+    return {Text(),    Number(),  Number(),  Number(), Number(),
+            Integer(), Integer(), Integer(), Number(), Number()};
+  }
+  ThroughputResult Throughput() { return {Integer(), Number(), Number(), List(&Draw::Timing)}; }
+  Result AnyResult() {
+    return {Text(),
+            Text(),
+            Text(),
+            Text(),
+            Text(),
+            Text(),
+            Text(),
+            Text(),
+            Integer(),
+            Text(),
+            Text(),
+            AnyOutcome(),
+            Text(),
+            List(&Draw::Check),
+            List(&Draw::Output),
+            List(&Draw::Determinism),
+            Coin() ? std::optional(Throughput()) : std::nullopt,
+            Integer(),
+            Integer(),
+            Number()};
+  }
+
+ private:
+  RandomStream stream_;
+  std::uint64_t next_ = 0;
+};
+
+void ExpectRefused(std::string_view json, std::string_view message) {
+  try {
+    ResultFromJson(json);
+    FAIL() << "accepted " << json;
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), testing::HasSubstr(message));
+  }
+}
+
+TEST(ResultFromJson, ReadsBackWhatToJsonWrote) {
+  for (std::uint64_t seed = 0; seed < 500; ++seed) {
+    const Result result = Draw(seed).AnyResult();
+    ASSERT_EQ(ResultFromJson(ToJson(result)), result) << "seed " << seed << ": " << ToJson(result);
+  }
+}
+
+TEST(ResultFromJson, ReadsNotANumberAsSuch) {
+  Result result;
+  result.seconds = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_TRUE(std::isnan(ResultFromJson(ToJson(result)).seconds));
+}
+
+TEST(ToJson, IsOneLine) {
+  EXPECT_EQ(ToJson({.reason = "two\nlines"}).find('\n'), std::string::npos);
+}
+
+TEST(ToJson, WritesWhatJsonLacksAsText) {
+  EXPECT_THAT(ToJson({.seconds = std::numeric_limits<double>::quiet_NaN()}),
+              testing::EndsWith(R"("seconds":"nan"})"));
+  EXPECT_THAT(ToJson({.seconds = -std::numeric_limits<double>::infinity()}),
+              testing::EndsWith(R"("seconds":"-inf"})"));
+}
+
+TEST(ToJson, ReplacesBytesThatAreNotUtf8) {
+  EXPECT_EQ(ResultFromJson(ToJson({.reason = "a\xff"
+                                             "b"}))
+                .reason,
+            "a\uFFFDb");
+}
+
+TEST(ResultFromJson, IgnoresFieldsItDoesNotKnow) {
+  std::string json = ToJson(SampleResults()[0]);
+  json.replace(0, 1, R"({"added_later":[1],)");
+  EXPECT_EQ(ResultFromJson(json), SampleResults()[0]);
+}
+
+TEST(ResultFromJson, SaysWhatIsWrong) {
+  ExpectRefused("{", "not JSON");
+  ExpectRefused("[]", "the result is []: expected an object");
+  ExpectRefused("{}", "the result has no 'case_id'");
+  const auto with = [](const char* field, const nlohmann::json& value) {
+    auto json = nlohmann::json::parse(ToJson({}));
+    json[field] = value;
+    return json.dump();
+  };
+  ExpectRefused(with("case_id", 1), "case_id is 1: expected a string");
+  ExpectRefused(with("seed", -1), "seed is -1: expected an integer that is not negative");
+  ExpectRefused(with("seed", 1.5), "seed is 1.5");
+  ExpectRefused(with("seconds", "fast"), "seconds is \"fast\": expected a number");
+  ExpectRefused(with("outcome", "Passed"),
+                "outcome is \"Passed\": expected the name of an outcome");
+  ExpectRefused(with("checks", {{"a", 1}}), "checks is {\"a\":1}: expected a list");
+}
+
+TEST(JsonReport, DefinesEveryFieldInTheReadme) {
+  std::string page = JsonHead(SampleInfo());
+  for (const Result& result : SampleResults()) page += JsonRow(result, page.ends_with('['));
+  page += JsonTail(SampleOverview());
+  std::set<std::string> fields;
+  const auto collect = [&](int, nlohmann::json::parse_event_t event, nlohmann::json& parsed) {
+    if (event == nlohmann::json::parse_event_t::key) fields.insert(parsed.get<std::string>());
+    return true;
+  };
+  ASSERT_FALSE(nlohmann::json::parse(page, collect).is_null());
+  EXPECT_GT(fields.size(), 60U);
+  const std::string readme = ReadFile("reports/README.md");
+  for (const std::string& field : fields) {
+    EXPECT_THAT(readme, testing::HasSubstr("`" + field + "`"));
+  }
+}
+
+}  // namespace
+}  // namespace normgrad

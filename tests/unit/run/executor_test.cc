@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "run/executor.h"
+
+#include <gtest/gtest.h>
+
+#include "cpu_device.h"
+#include "ops/operators.h"
+#include "run/run.h"
+
+namespace normgrad {
+namespace {
+
+Case CaseOf(Shape rows, Shape cols) {
+  Case the_case;
+  the_case.op = &kRmsNormGrad;
+  the_case.product = "atlas-a2";
+  the_case.dims = {{"A", std::move(rows)}, {"R", std::move(cols)}};
+  the_case.dtypes = {DType::kFloat16, DType::kFloat32, DType::kFloat32, DType::kFloat32};
+  the_case.checks = {"accuracy", "memory", "determinism"};
+  return the_case;
+}
+
+Result Execute(const Case& the_case, CheckOptions options = {}) {
+  return InProcessExecutor(CpuDevice(), std::move(options), [](const Case&, std::string_view) {})
+      .Execute(the_case);
+}
+
+TEST(InProcessExecutor, AnswersEveryCheckOfACorrectKernel) {
+  const Result result = Execute(CaseOf({7}, {100}));
+  EXPECT_EQ(result.outcome, Outcome::kPassed) << result.reason;
+  ASSERT_EQ(result.checks.size(), 3U);
+  for (const CheckResult& check : result.checks) EXPECT_EQ(check.outcome, Outcome::kPassed);
+  ASSERT_EQ(result.outputs.size(), 2U);
+  EXPECT_EQ(result.outputs[0].name, "dxOut");
+  EXPECT_EQ(result.outputs[0].elements, 700U);
+  EXPECT_LE(result.outputs[0].margin, 1);
+  EXPECT_EQ(result.outputs[1].name, "dgammaOut");
+  EXPECT_EQ(result.outputs[1].elements, 100U);
+  ASSERT_EQ(result.determinism.size(), 2U);
+  EXPECT_EQ(result.determinism[1].runs, 5U);
+  EXPECT_EQ(result.determinism[1].differing, 0U);
+}
+
+TEST(InProcessExecutor, JudgesAnEmptyBatchAsZeros) {
+  const Result result = Execute(CaseOf({0}, {16}));
+  EXPECT_EQ(result.outcome, Outcome::kPassed) << result.reason;
+  EXPECT_EQ(result.outputs[0].elements, 0U);
+  EXPECT_EQ(result.outputs[1].elements, 16U);
+  EXPECT_EQ(result.workspace_bytes, 0U);
+}
+
+TEST(InProcessExecutor, LeavesEmptyOutputsAlone) {
+  Case the_case = CaseOf({3}, {0});
+  the_case.checks = {"memory"};
+  EXPECT_EQ(Execute(the_case).outcome, Outcome::kPassed);
+}
+
+TEST(InProcessExecutor, RecordsWhatTheLibraryRefuses) {
+  Case the_case = CaseOf({4}, {32});
+  the_case.product = "atlas-training";  // does not support the operator
+  const Result result = Execute(the_case);
+  EXPECT_EQ(result.outcome, Outcome::kError);
+  EXPECT_EQ(result.reason,
+            "accuracy: aclnnRmsNormGradGetWorkspaceSize returned 161002 (ACLNN_ERR_PARAM_INVALID): "
+            "atlas-training does not support aclnnRmsNormGrad");
+}
+
+class CountingExecutor final : public Executor {
+ public:
+  Result Execute(const Case& the_case) override {
+    ++executed;
+    Result result = Unanswered(the_case);
+    result.outcome = Outcome::kPassed;
+    return result;
+  }
+  int executed = 0;
+};
+
+TEST(RunCases, AccountsForCasesAfterAnInterruption) {
+  const std::vector<Case> cases = {CaseOf({1}, {1}), CaseOf({2}, {1}), CaseOf({3}, {1})};
+  CountingExecutor executor;
+  std::vector<Outcome> outcomes;
+  int asked = 0;
+  RunCases(cases, executor,
+           {.interrupted = [&] { return ++asked > 1; },
+            .on_result = [&](const Result& result) { outcomes.push_back(result.outcome); }});
+  EXPECT_EQ(executor.executed, 1);
+  EXPECT_EQ(outcomes, (std::vector{Outcome::kPassed, Outcome::kNotRun, Outcome::kNotRun}));
+}
+
+}  // namespace
+}  // namespace normgrad
