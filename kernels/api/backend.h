@@ -59,7 +59,8 @@ class Queue {
   /// Why the first work failed since the last call; empty when none did.
   virtual std::optional<std::string> TakeFailure() = 0;
 
-  /// Drops the work and waits that have not begun, ends the wait that has, and reaches the marks.
+  /// Drops the work and waits that have not begun or come later, ends the wait that has, and
+  /// reaches the marks.
   virtual void Abandon() = 0;
 };
 
@@ -78,6 +79,10 @@ const Facts& DeviceFacts();
 
 /// Bytes the machine could still give.
 std::uint64_t FreeBytes();
+
+/// Bytes Allocate() takes from the device for `bytes`: never less, and whole pages where it uses
+/// huge ones. CANN documents steps of 32 (runtime docs/zh/api_ref/11-01, aclrtMalloc).
+std::size_t TakenBytes(std::size_t bytes, bool huge_pages);
 
 /// At least 64-byte aligned device memory; nullptr when there is none left.
 void* Allocate(std::size_t bytes, bool huge_pages);

@@ -2,12 +2,10 @@
 // The device and its contexts.
 #include "kernels/api/device.h"
 
-#include <map>
 #include <mutex>
 #include <utility>
 
-#include <unistd.h>
-
+#include "kernels/api/per_thread.h"
 #include "kernels/api/refusal.h"
 #include "kernels/api/registry.h"
 
@@ -23,27 +21,21 @@ Registry<Context, aclrtContext>& Contexts() {
   return contexts;
 }
 
-// Guards what follows.
-std::mutex mutex;
+// DeviceMutex() guards what follows.
 std::uint64_t device_references = 0;
 aclrtContext default_context = nullptr;  // null while device_references is 0
 
-// Each thread's current context, by kernel thread id (refusal.cc says why). May have died since.
-std::map<pid_t, aclrtContext>& CurrentContexts() {
-  static auto& contexts = *new std::map<pid_t, aclrtContext>;
-  return contexts;
-}
-
-void MakeCurrent(aclrtContext context) {
-  const std::lock_guard lock(mutex);
-  CurrentContexts()[gettid()] = context;
+// The calling thread's current context. Null until it has one; may have died since.
+aclrtContext& Current() {
+  static auto& contexts = *new PerThread<aclrtContext>;  // outlives every thread
+  return contexts.Get();
 }
 
 aclrtContext NewContext() {
-  auto context = std::make_shared<Context>();
-  context->default_stream = std::make_shared<Stream>();
-  Stream& stream = *context->default_stream;
-  return stream.context = Contexts().Add(std::move(context));
+  const auto stream = std::make_shared<Stream>();
+  const aclrtContext context = Contexts().Add(std::make_shared<Context>(Context{stream}));
+  AddStream(context, stream);
+  return context;
 }
 
 void RequireDevice(std::int64_t device) {
@@ -74,14 +66,25 @@ std::shared_ptr<Context> FindContext(aclrtContext handle) {
                 fmt::ptr(handle));
 }
 
+// Ends everything on the device, whatever the count of aclrtSetDevice() is. DeviceMutex() is held.
+void End() {
+  ReleaseStreams(nullptr);
+  Contexts().Clear();
+  ReleaseEvents();
+  ReleaseDeviceMemory();
+  device_references = 0;
+  default_context = nullptr;
+}
+
 }  // namespace
 
+std::mutex& DeviceMutex() {
+  static std::mutex mutex;
+  return mutex;
+}
+
 aclrtContext CurrentContext() {
-  {
-    const std::lock_guard lock(mutex);
-    const auto found = CurrentContexts().find(gettid());
-    if (found != CurrentContexts().end() && Contexts().Find(found->second)) return found->second;
-  }
+  if (const aclrtContext context = Current(); Contexts().Find(context)) return context;
   throw Refusal(ACL_ERROR_RT_CONTEXT_NULL, "this thread has no context: call aclrtSetDevice first");
 }
 
@@ -89,21 +92,9 @@ std::shared_ptr<Stream> DefaultStream(aclrtContext context) {
   return FindContext(context)->default_stream;
 }
 
-std::vector<std::shared_ptr<Stream>> DefaultStreams() {
-  std::vector<std::shared_ptr<Stream>> streams;
-  for (const auto& context : Contexts().All()) streams.push_back(context->default_stream);
-  return streams;
-}
-
 void ReleaseDevice() {
-  ReleaseStreams();
-  for (const auto& stream : DefaultStreams()) stream->queue->Abandon();
-  Contexts().Clear();
-  ReleaseEvents();
-  ReleaseDeviceMemory();
-  const std::lock_guard lock(mutex);
-  device_references = 0;
-  default_context = nullptr;
+  const std::lock_guard lock(DeviceMutex());
+  End();
 }
 
 }  // namespace normgrad
@@ -115,14 +106,10 @@ using normgrad::RequirePointer;
 
 aclError aclrtSetDevice(std::int32_t device) try {
   RequireDevice(device);
-  aclrtContext context = nullptr;
-  {
-    const std::lock_guard lock(normgrad::mutex);
-    if (normgrad::device_references == 0) normgrad::default_context = normgrad::NewContext();
-    ++normgrad::device_references;
-    context = normgrad::default_context;
-  }
-  normgrad::MakeCurrent(context);
+  const std::lock_guard lock(normgrad::DeviceMutex());
+  if (normgrad::device_references == 0) normgrad::default_context = normgrad::NewContext();
+  normgrad::Current() = normgrad::default_context;
+  ++normgrad::device_references;
   return ACL_SUCCESS;
 } catch (...) {
   return RefuseAcl(__func__);
@@ -130,14 +117,11 @@ aclError aclrtSetDevice(std::int32_t device) try {
 
 aclError aclrtResetDevice(std::int32_t device) try {
   RequireDevice(device);
-  {
-    const std::lock_guard lock(normgrad::mutex);
-    if (normgrad::device_references == 0) {
-      throw Refusal(ACL_ERROR_RT_CONTEXT_NULL, "device {} is not set", device);
-    }
-    if (--normgrad::device_references > 0) return ACL_SUCCESS;
+  const std::lock_guard lock(normgrad::DeviceMutex());
+  if (normgrad::device_references == 0) {
+    throw Refusal(ACL_ERROR_RT_CONTEXT_NULL, "device {} is not set", device);
   }
-  normgrad::ReleaseDevice();
+  if (--normgrad::device_references == 0) normgrad::End();
   return ACL_SUCCESS;
 } catch (...) {
   return RefuseAcl(__func__);
@@ -219,23 +203,21 @@ aclError aclrtGetDeviceResLimit(std::int32_t device, aclrtDevResLimitType type,
 aclError aclrtCreateContext(aclrtContext* context, std::int32_t device) try {
   RequirePointer(context, "context");
   RequireDevice(device);
-  *context = normgrad::NewContext();
-  normgrad::MakeCurrent(*context);
+  const std::lock_guard lock(normgrad::DeviceMutex());
+  *context = normgrad::Current() = normgrad::NewContext();
   return ACL_SUCCESS;
 } catch (...) {
   return RefuseAcl(__func__);
 }
 
 aclError aclrtDestroyContext(aclrtContext context) try {
-  const auto found = normgrad::FindContext(context);
-  {
-    const std::lock_guard lock(normgrad::mutex);
-    if (context == normgrad::default_context) {
-      throw Refusal(ACL_ERROR_INVALID_PARAM,
-                    "the default context ends with aclrtResetDevice, not here");
-    }
+  const std::lock_guard lock(normgrad::DeviceMutex());
+  normgrad::FindContext(context);
+  if (context == normgrad::default_context) {
+    throw Refusal(ACL_ERROR_INVALID_PARAM,
+                  "the default context ends with aclrtResetDevice, not here");
   }
-  found->default_stream->queue->Abandon();
+  normgrad::ReleaseStreams(context);
   normgrad::Contexts().Remove(context);
   return ACL_SUCCESS;
 } catch (...) {
@@ -244,7 +226,7 @@ aclError aclrtDestroyContext(aclrtContext context) try {
 
 aclError aclrtSetCurrentContext(aclrtContext context) try {
   normgrad::FindContext(context);
-  normgrad::MakeCurrent(context);
+  normgrad::Current() = context;
   return ACL_SUCCESS;
 } catch (...) {
   return RefuseAcl(__func__);

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 #include <memory>
-#include <vector>
+#include <mutex>
 
 #include "abi/acl_abi.h"
 #include "kernels/api/backend.h"
@@ -23,9 +23,15 @@ struct Stream {
 /// The calling thread's current context; ACL_ERROR_RT_CONTEXT_NULL when it has none.
 aclrtContext CurrentContext();
 
-/// The default stream of a live context, and those of all contexts.
+/// Held while the device, a context or a stream comes, and while the device or a context goes: what
+/// comes is either ended with the device or comes after its end.
+std::mutex& DeviceMutex();
+
+/// The default stream of a live context.
 std::shared_ptr<Stream> DefaultStream(aclrtContext context);
-std::vector<std::shared_ptr<Stream>> DefaultStreams();
+
+/// Makes a stream of `context` known: ReleaseStreams() ends it. With DeviceMutex() held.
+aclrtStream AddStream(aclrtContext context, std::shared_ptr<Stream> stream);
 
 /// The stream behind a handle; null means the current context's default stream. Refuses handles
 /// that are not alive and streams of other contexts.
@@ -35,8 +41,11 @@ std::shared_ptr<Stream> FindStream(aclrtStream handle);
 /// ACL_ERROR_RT_PARAM_INVALID.
 Timeout ParseTimeout(std::int32_t milliseconds);
 
-/// Ends every stream, event and allocation of the device.
-void ReleaseStreams();
+/// Ends the streams of `context`, the default one included, or of all contexts when it is null:
+/// drops the work that has not begun and waits for what has. With DeviceMutex() held.
+void ReleaseStreams(aclrtContext context);
+
+/// Ends every event and allocation of the device. No stream may be left.
 void ReleaseEvents();
 void ReleaseDeviceMemory();
 

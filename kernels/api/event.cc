@@ -38,14 +38,6 @@ Registry<Event, aclrtEvent>& Events() {
   return events;
 }
 
-// Source: CANN runtime, docs/zh/api_ref/07_event_management.md.
-std::size_t MostEvents() {
-  const std::string_view product = CurrentProduct().key;
-  if (product == "atlas-inference") return 1023;
-  if (product == "atlas-training") return 65535;
-  return 65536;
-}
-
 void Create(aclrtEvent* handle, Origin origin, std::uint32_t flags) {
   RequirePointer(handle, "event");
   CurrentContext();
@@ -56,10 +48,10 @@ void Create(aclrtEvent* handle, Origin origin, std::uint32_t flags) {
     throw Refusal(ACL_ERROR_RT_FEATURE_NOT_SUPPORT, "events of flag {:#x} are not supported",
                   flags);
   }
-  if (Events().Size() >= MostEvents()) {
-    throw Refusal(ACL_ERROR_RT_NO_EVENT_RESOURCE, "all {} events are in use", MostEvents());
-  }
-  *handle = Events().Add(std::make_shared<Event>(origin, flags));
+  const std::size_t most = CurrentProduct().events;
+  const auto added = Events().AddUpTo(most, std::make_shared<Event>(origin, flags));
+  if (!added) throw Refusal(ACL_ERROR_RT_NO_EVENT_RESOURCE, "all {} events are in use", most);
+  *handle = *added;
 }
 
 std::shared_ptr<Event> FindEvent(aclrtEvent handle, std::string_view name = "event") {
@@ -265,7 +257,7 @@ aclError aclrtEventGetTimestamp(aclrtEvent event, std::uint64_t* timestamp) try 
 aclError aclrtGetEventAvailNum(std::uint32_t* count) try {
   RequirePointer(count, "eventCount");
   normgrad::CurrentContext();
-  const std::size_t most = normgrad::MostEvents();
+  const std::size_t most = normgrad::CurrentProduct().events;
   *count = static_cast<std::uint32_t>(most - std::min(most, normgrad::Events().Size()));
   return ACL_SUCCESS;
 } catch (...) {

@@ -21,17 +21,26 @@ std::mutex mutex;
 std::uint64_t references = 0;
 bool finalized = false;
 
-// This device has nothing to configure, so a file may say only that: nothing, or {}.
-void CheckConfig(const char* path) {
-  if (path == nullptr) return;
+// What a configuration file says. Of all that CANN can be told, this device knows one thing: whose
+// error messages aclGetRecentErrMsg() tells. Source: docs/zh/api_ref/13_exception_handling.md.
+MessageScope ReadConfig(const char* path) {
+  if (path == nullptr) return MessageScope::kThread;
   std::ifstream file(path);
-  if (!file) throw Refusal(ACL_ERROR_INVALID_FILE, "{}: cannot be read", path);
-  std::string text(std::istreambuf_iterator<char>(file), {});
-  std::erase_if(text, [](char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; });
-  if (!text.empty() && text != "{}") {
-    throw Refusal(ACL_ERROR_RT_FEATURE_NOT_SUPPORT,
-                  "{}: this device has nothing to configure, expected {{}}", path);
+  std::string text;
+  std::getline(file, text, '\0');  // all of it; unlike an iterator, does not throw
+  if (!file.is_open() || file.bad()) {
+    throw Refusal(ACL_ERROR_INVALID_FILE, "{}: cannot be read", path);
   }
+  std::erase_if(text, [](char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; });
+  if (text.empty() || text == "{}" || text == R"({"err_msg_mode":"0"})") {
+    return MessageScope::kThread;
+  }
+  if (text == R"({"err_msg_mode":"1"})") return MessageScope::kProcess;
+  throw Refusal(
+      ACL_ERROR_RT_FEATURE_NOT_SUPPORT,
+      "{}: nothing else can be configured here: expected {{}} or {{\"err_msg_mode\": \"0\" "
+      "or \"1\"}}",
+      path);
 }
 
 void RequireInitialized() {
@@ -45,6 +54,7 @@ void Finalize() {
   finalized = true;
   ReleaseDevice();
   ForgetOptions();
+  SetMessageScope(MessageScope::kThread);
 }
 
 void RequirePackage(const char* name) {
@@ -61,9 +71,12 @@ using normgrad::RefuseAcl;
 using normgrad::RequirePointer;
 
 aclError aclInit(const char* config_path) try {
-  normgrad::CheckConfig(config_path);
+  const auto message_scope = normgrad::ReadConfig(config_path);
   const std::lock_guard lock(normgrad::mutex);
-  if (normgrad::references++ == 0) return ACL_SUCCESS;
+  if (normgrad::references++ == 0) {
+    normgrad::SetMessageScope(message_scope);
+    return ACL_SUCCESS;
+  }
   throw Refusal(ACL_ERROR_REPEAT_INITIALIZE, "is initialised already; counted");
 } catch (...) {
   return RefuseAcl(__func__);
@@ -89,7 +102,7 @@ aclError aclFinalizeReference(std::uint64_t* ref_count) try {
 }
 
 aclnnStatus aclnnInit(const char* config_path) try {
-  normgrad::CheckConfig(config_path);
+  normgrad::ReadConfig(config_path);
   return ACL_SUCCESS;  // operators have nothing of their own to initialise
 } catch (...) {
   return normgrad::RefuseAclnn(__func__);

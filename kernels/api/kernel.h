@@ -24,7 +24,7 @@ struct KernelTensor {
 struct Launch {
   const Dims& dims;                       // every symbol of the operator bound
   std::span<const KernelTensor> tensors;  // one per param of the operator, in that order
-  std::byte* workspace = nullptr;         // workspace_bytes() of them, 64-byte aligned; null if 0
+  std::byte* workspace = nullptr;         // workspace_bytes() of them, 32-byte aligned; null if 0
   bool deterministic = false;             // ACL_OPT_DETERMINISTIC as read in phase 1
 };
 

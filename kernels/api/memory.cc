@@ -2,7 +2,9 @@
 #include "kernels/api/memory.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -15,19 +17,21 @@
 namespace normgrad {
 namespace {
 
-enum class Kind { kDevice, kPinnedHost };
+enum class Kind { kDevice, kPinnedHost, kPageableHost };
 
 struct Allocation {
-  std::size_t bytes = 0;
+  std::size_t bytes = 0;  // asked for: what may be used
   bool huge_pages = false;
   Kind kind = Kind::kDevice;
+
+  std::size_t Taken() const { return backend::TakenBytes(bytes, huge_pages); }
 };
 
 using Allocations = std::map<const std::byte*, Allocation, std::less<>>;
 
 struct Memory {
   Allocations live;
-  std::uint64_t device_bytes = 0;               // of the live ones
+  std::uint64_t device_bytes = 0;               // taken by the live ones
   std::optional<std::uint64_t> capacity_bytes;  // what the machine could give when first asked
 };
 
@@ -48,19 +52,23 @@ std::uint64_t Capacity(Memory& memory) {
   return *memory.capacity_bytes;
 }
 
-// The live allocation that `address` points into, or the end.
-Allocations::const_iterator Containing(const Allocations& live, const void* address) {
-  const auto* const byte = static_cast<const std::byte*>(address);
-  auto found = live.upper_bound(byte);
-  if (found == live.begin()) return live.end();
-  --found;
-  const auto inside = static_cast<std::size_t>(byte - found->first);
-  return inside < found->second.bytes ? found : live.end();
-}
-
-bool IsPageable(const void* address) {
+// Whose memory all of [address, address + bytes) is; empty when it is partly an allocation's.
+std::optional<Kind> KindOf(const void* address, std::size_t bytes) {
+  const auto begin = reinterpret_cast<std::uintptr_t>(address);
+  const auto begin_of = [](const auto& entry) {
+    return reinterpret_cast<std::uintptr_t>(entry->first);
+  };
   const std::lock_guard lock(mutex);
-  return Containing(TheMemory().live, address) == TheMemory().live.end();
+  const Allocations& live = TheMemory().live;
+  const auto after = live.upper_bound(static_cast<const std::byte*>(address));
+  if (after != live.begin()) {
+    const auto before = std::prev(after);
+    const std::size_t offset = begin - begin_of(before), room = before->second.bytes;
+    if (offset < room && bytes > room - offset) return std::nullopt;
+    if (offset < room) return before->second.kind;
+  }
+  if (after != live.end() && bytes > begin_of(after) - begin) return std::nullopt;
+  return Kind::kPageableHost;
 }
 
 void* New(std::size_t bytes, Kind kind, bool huge_pages) {
@@ -68,14 +76,16 @@ void* New(std::size_t bytes, Kind kind, bool huge_pages) {
   if (bytes == 0) throw Refusal(ACL_ERROR_INVALID_PARAM, "size is 0");
   const std::lock_guard lock(mutex);
   Memory& memory = TheMemory();
+  const Allocation allocation{bytes, huge_pages, kind};
   const std::uint64_t left = Capacity(memory) - memory.device_bytes;
-  void* const address = bytes <= left ? backend::Allocate(bytes, huge_pages) : nullptr;
+  const bool fits = bytes <= left && allocation.Taken() <= left;
+  void* const address = fits ? backend::Allocate(bytes, huge_pages) : nullptr;
   if (address == nullptr) {
     throw Refusal(ACL_ERROR_RT_MEMORY_ALLOCATION, "{} asked for, {} free",
                   HumanBytes(static_cast<double>(bytes)), HumanBytes(static_cast<double>(left)));
   }
-  memory.live.emplace(static_cast<const std::byte*>(address), Allocation{bytes, huge_pages, kind});
-  if (kind == Kind::kDevice) memory.device_bytes += bytes;
+  memory.live.emplace(static_cast<const std::byte*>(address), allocation);
+  if (kind == Kind::kDevice) memory.device_bytes += allocation.Taken();
   return address;
 }
 
@@ -89,7 +99,7 @@ void Delete(void* address, Kind kind, std::string_view maker) {
   }
   const Allocation allocation = found->second;
   memory.live.erase(found);
-  if (kind == Kind::kDevice) memory.device_bytes -= allocation.bytes;
+  if (kind == Kind::kDevice) memory.device_bytes -= allocation.Taken();
   backend::Free(address, allocation.bytes, allocation.huge_pages);
 }
 
@@ -102,22 +112,59 @@ void MallocDevice(void** address, std::size_t bytes, aclrtMemMallocPolicy policy
   *address = New(bytes, Kind::kDevice, !normal);
 }
 
+// Whose memory `count` bytes at `address`, which the header calls `name`, are.
+Kind CheckRange(std::string_view name, const void* address, std::size_t count) {
+  if (const auto kind = KindOf(address, count)) return *kind;
+  throw Refusal(ACL_ERROR_RT_PARAM_INVALID, "{}: {} and {} bytes on is not within an allocation",
+                name, fmt::ptr(address), count);
+}
+
 void CheckRoom(std::size_t count, std::size_t room) {
   if (count <= room) return;
   throw Refusal(ACL_ERROR_RT_PARAM_INVALID, "{} bytes do not fit into {}", count, room);
 }
 
-void CheckCopy(const void* to, std::size_t room, const void* from, std::size_t count) {
+struct CopyKinds {
+  Kind to;
+  Kind from;
+};
+
+CopyKinds CheckCopy(const void* to, std::size_t room, const void* from, std::size_t count) {
   CurrentContext();
   RequirePointer(to, "dst");
   RequirePointer(from, "src");
   CheckRoom(count, room);
+  return {CheckRange("dst", to, count), CheckRange("src", from, count)};
+}
+
+// Source: CANN runtime docs/zh/api_ref/11-03: an asynchronous copy goes by its kind, a synchronous
+// one finds out where its pointers lie.
+void CheckDirection(aclrtMemcpyKind kind, const CopyKinds& kinds) {
+  const bool to_device = kinds.to == Kind::kDevice, from_device = kinds.from == Kind::kDevice;
+  const auto require = [&](bool wants_to_device, bool wants_from_device) {
+    if (to_device == wants_to_device && from_device == wants_from_device) return;
+    const auto text = [](bool device) { return device ? "device" : "host"; };
+    throw Refusal(ACL_ERROR_RT_PARAM_INVALID, "kind {} copies {} to {}, the pointers are {} to {}",
+                  static_cast<int>(kind), text(wants_from_device), text(wants_to_device),
+                  text(from_device), text(to_device));
+  };
+  switch (kind) {
+    case ACL_MEMCPY_HOST_TO_HOST: return require(false, false);
+    case ACL_MEMCPY_HOST_TO_DEVICE:
+    case ACL_MEMCPY_HOST_TO_BUF_TO_DEVICE: return require(true, false);
+    case ACL_MEMCPY_DEVICE_TO_HOST: return require(false, true);
+    case ACL_MEMCPY_DEVICE_TO_DEVICE:
+    case ACL_MEMCPY_INNER_DEVICE_TO_DEVICE:
+    case ACL_MEMCPY_INTER_DEVICE_TO_DEVICE: return require(true, true);
+    case ACL_MEMCPY_DEFAULT: return;
+  }
 }
 
 void CheckFill(const void* to, std::size_t room, std::size_t count) {
   CurrentContext();
   RequirePointer(to, "devPtr");
   CheckRoom(count, room);
+  CheckRange("devPtr", to, count);
 }
 
 void CheckCached(const void* address, std::size_t bytes) {
@@ -133,13 +180,7 @@ void CheckCached(const void* address, std::size_t bytes) {
 }  // namespace
 
 bool IsDeviceMemory(const void* address, std::size_t bytes) {
-  const std::lock_guard lock(mutex);
-  const Allocations& live = TheMemory().live;
-  const auto found = Containing(live, address);
-  if (found == live.end() || found->second.kind != Kind::kDevice) return false;
-  const auto before =
-      static_cast<std::size_t>(static_cast<const std::byte*>(address) - found->first);
-  return bytes <= found->second.bytes - before;
+  return KindOf(address, bytes) == Kind::kDevice;
 }
 
 void ReleaseDeviceMemory() {
@@ -241,12 +282,13 @@ aclError aclrtMemcpyAsync(void* to, std::size_t room, const void* from, std::siz
   if (kind == ACL_MEMCPY_HOST_TO_HOST) {
     throw Refusal(ACL_ERROR_RT_FEATURE_NOT_SUPPORT, "host to host is not supported");
   }
-  normgrad::CheckCopy(to, room, from, count);
+  const auto kinds = normgrad::CheckCopy(to, room, from, count);
+  normgrad::CheckDirection(kind, kinds);
   if (to == from) return ACL_SUCCESS;
   const auto target = normgrad::FindStream(stream);
   target->queue->Submit([=] { normgrad::backend::Copy(to, from, count); });
   // As documented: memory that is not pinned may be gone once this returns.
-  if (normgrad::IsPageable(to) || normgrad::IsPageable(from)) {
+  if (kinds.to == Kind::kPageableHost || kinds.from == Kind::kPageableHost) {
     const auto done = normgrad::backend::MakeMark();
     target->queue->Record(done);
     done->Wait(std::nullopt);

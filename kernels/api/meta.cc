@@ -7,9 +7,9 @@
 #include <string_view>
 #include <utility>
 
-#include "abi/status.h"
 #include "kernels/api/refusal.h"
 #include "kernels/api/registry.h"
+#include "ops/contract.h"
 
 namespace normgrad {
 namespace {
@@ -33,14 +33,6 @@ auto& BoolArrays() { return Live<const std::vector<bool>, const aclBoolArray*>()
 auto& TensorLists() { return Live<const std::vector<const aclTensor*>, const aclTensorList*>(); }
 auto& ScalarLists() { return Live<const std::vector<const aclScalar*>, const aclScalarList*>(); }
 
-Shape ContiguousStrides(const Shape& shape) {
-  Shape strides(shape.size(), 1);
-  for (std::size_t axis = shape.size(); axis-- > 1;) {
-    strides[axis - 1] = strides[axis] * shape[axis];
-  }
-  return strides;
-}
-
 template <typename T>
 std::vector<T> CopyOf(const T* values, std::uint64_t count, std::string_view name) {
   if (count > 0) RequireAclnnPointer(values, name);
@@ -55,7 +47,7 @@ std::shared_ptr<const TensorView> MakeTensor(const std::int64_t* dims, std::uint
   auto tensor = std::make_shared<TensorView>();
   tensor->shape = CopyOf(dims, rank, "viewDims");
   tensor->strides =
-      strides == nullptr ? ContiguousStrides(tensor->shape) : Shape(strides, strides + rank);
+      strides == nullptr ? RowMajorStrides(tensor->shape) : Shape(strides, strides + rank);
   tensor->offset = offset;
   tensor->storage_shape = CopyOf(storage_dims, storage_rank, "storageDims");
   tensor->dtype = dtype;
@@ -64,19 +56,31 @@ std::shared_ptr<const TensorView> MakeTensor(const std::int64_t* dims, std::uint
   return tensor;
 }
 
-template <typename Live, typename Handle>
-auto Find(const Live& live, Handle handle, std::string_view name) {
-  RequireAclnnPointer(handle, name);
-  if (auto object = live.Find(handle)) return object;
+[[noreturn]] void RefuseHandle(const void* handle, std::string_view name) {
   throw Refusal(kAclnnParamInvalid, "{} {} does not exist, or was destroyed", name,
                 fmt::ptr(handle));
 }
 
 template <typename Live, typename Handle>
-auto Remove(Live& live, Handle handle, std::string_view name) {
-  auto object = Find(live, handle, name);
-  live.Remove(handle);
+auto Find(const Live& live, Handle handle, std::string_view name) {
+  RequireAclnnPointer(handle, name);
+  auto object = live.Find(handle);
+  if (!object) RefuseHandle(handle, name);
   return object;
+}
+
+template <typename Live, typename Handle>
+auto Remove(Live& live, Handle handle, std::string_view name) {
+  auto object = live.Remove(handle);
+  if (!object) RefuseHandle(handle, name);
+  return object;
+}
+
+// Puts `change(tensor)` in the place of a live tensor.
+template <typename Change>
+void UpdateTensor(const aclTensor* handle, Change change) {
+  RequireAclnnPointer(handle, "tensor");
+  if (!Tensors().Update(handle, change)) RefuseHandle(handle, "tensor");
 }
 
 // The handle of a new T array; `aclXArray*`, although the registry's handles are const.
@@ -333,20 +337,21 @@ aclnnStatus aclInitTensor(aclTensor* tensor, const std::int64_t* dims, std::uint
                           aclDataType dtype, const std::int64_t* strides, std::int64_t offset,
                           aclFormat format, const std::int64_t* storage_dims,
                           std::uint64_t storage_rank, void* data) try {
-  normgrad::Find(normgrad::Tensors(), tensor, "tensor");
-  normgrad::Tensors().Replace(
-      tensor, normgrad::MakeTensor(dims, rank, dtype, strides, offset, format, storage_dims,
-                                   storage_rank, data));
+  normgrad::UpdateTensor(tensor, [&](const normgrad::TensorView&) {
+    return normgrad::MakeTensor(dims, rank, dtype, strides, offset, format, storage_dims,
+                                storage_rank, data);
+  });
   return ACL_SUCCESS;
 } catch (...) {
   return RefuseAclnn(__func__);
 }
 
 aclnnStatus aclSetRawTensorAddr(aclTensor* tensor, void* address) try {
-  auto changed = std::make_shared<normgrad::TensorView>(
-      *normgrad::Find(normgrad::Tensors(), tensor, "tensor"));
-  changed->storage = address;
-  normgrad::Tensors().Replace(tensor, std::move(changed));
+  normgrad::UpdateTensor(tensor, [&](const normgrad::TensorView& old) {
+    auto changed = std::make_shared<normgrad::TensorView>(old);
+    changed->storage = address;
+    return changed;
+  });
   return ACL_SUCCESS;
 } catch (...) {
   return RefuseAclnn(__func__);

@@ -20,6 +20,8 @@ constexpr std::array<std::int64_t, 4> kLargest = {3, 1, 1, 1};
 
 constexpr std::string_view kDefaultProduct = "atlas-a2";
 
+constexpr std::uint32_t kMostThreads = 1024;  // more than any machine has cores for
+
 std::mutex mutex;
 std::array<std::optional<std::int64_t>, kLargest.size()> values;  // by aclSysParamOpt
 
@@ -68,9 +70,9 @@ bool DeterminismRequested() { return Get(ACL_OPT_DETERMINISTIC).value_or(0) > 0;
 const Product& CurrentProduct() {
   if (const Product* product = chosen_product) return *product;
   const char* const wanted = std::getenv("NORMGRAD_PRODUCT");
-  const Product& product = RequireProduct(wanted == nullptr ? kDefaultProduct : wanted);
-  chosen_product = &product;
-  return product;
+  const Product* chosen = nullptr;  // still, unless normgradSetProduct() has come between
+  const Product* product = &RequireProduct(wanted == nullptr ? kDefaultProduct : wanted);
+  return chosen_product.compare_exchange_strong(chosen, product) ? *product : *chosen;
 }
 
 }  // namespace normgrad
@@ -126,6 +128,10 @@ aclError normgradSetProduct(const char* product) try {
 }
 
 aclError normgradSetThreads(std::uint32_t threads) try {
+  if (threads > normgrad::kMostThreads) {
+    throw normgrad::Refusal(ACL_ERROR_INVALID_PARAM, "{} threads: at most {} are possible", threads,
+                            normgrad::kMostThreads);
+  }
   normgrad::backend::SetThreads(threads);
   return ACL_SUCCESS;
 } catch (...) {

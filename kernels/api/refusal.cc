@@ -2,44 +2,58 @@
 #include "kernels/api/refusal.h"
 
 #include <algorithm>
-#include <map>
+#include <atomic>
 #include <mutex>
 #include <new>
 #include <string>
 
-#include <unistd.h>
-
 #include "abi/acl_abi.h"
 #include "abi/status.h"
+#include "kernels/api/per_thread.h"
+#include "ops/contract.h"
 
 namespace normgrad {
 namespace {
 
-// What each thread has to say, by kernel thread id. Not thread_local: gcc 12's LeakSanitizer
-// crashes on thread-local objects of a dlopened library. Not by pthread id: a new thread soon gets
-// an old one's.
 struct Messages {
   std::string pending;   // newest first, one per line
-  std::string answered;  // what the last aclGetRecentErrMsg() of this thread points to
+  std::string answered;  // what the last aclGetRecentErrMsg() points to
 };
 
 constexpr std::size_t kLongest = 4096;  // of pending: nobody may ever ask
 
-std::mutex messages_mutex;
+std::atomic<MessageScope> message_scope = MessageScope::kThread;
 
-std::map<pid_t, Messages>& AllMessages() {
-  static auto& all = *new std::map<pid_t, Messages>;  // outlives every thread
-  return all;
+Messages& MessagesOfThread() {
+  static auto& all = *new PerThread<Messages>;  // outlives every thread
+  return all.Get();
+}
+
+std::mutex process_mutex;  // guards MessagesOfProcess()
+Messages& MessagesOfProcess() {
+  static auto& messages = *new Messages;  // outlives every thread
+  return messages;
+}
+
+// Calls use(messages) with the messages of the current scope, which no other thread is using.
+template <typename Use>
+auto WithMessages(Use use) {
+  if (message_scope == MessageScope::kThread) return use(MessagesOfThread());
+  const std::lock_guard lock(process_mutex);
+  return use(MessagesOfProcess());
 }
 
 void Keep(std::string_view function, std::string_view message) {
-  const std::lock_guard lock(messages_mutex);
-  std::string& pending = AllMessages()[gettid()].pending;
-  pending = fmt::format("{}: {}{}{}", function, message, pending.empty() ? "" : "\n", pending);
-  pending.resize(std::min(pending.size(), kLongest));
+  WithMessages([&](Messages& messages) {
+    std::string& pending = messages.pending;
+    pending = fmt::format("{}: {}{}{}", function, message, pending.empty() ? "" : "\n", pending);
+    pending.resize(std::min(pending.size(), kLongest));
+  });
 }
 
 }  // namespace
+
+void SetMessageScope(MessageScope scope) { message_scope = scope; }
 
 int Refuse(std::string_view function, int unexpected) noexcept {
   int status = unexpected;
@@ -79,14 +93,13 @@ void RequireAclnnPointer(const void* pointer, std::string_view name) {
 
 }  // namespace normgrad
 
-extern "C" const char* aclGetRecentErrMsg() try {
-  const std::lock_guard lock(normgrad::messages_mutex);
-  const auto found = normgrad::AllMessages().find(gettid());
-  if (found == normgrad::AllMessages().end() || found->second.pending.empty()) return nullptr;
-  auto& [pending, answered] = found->second;
-  answered.swap(pending);
-  pending.clear();
-  return answered.c_str();
+const char* aclGetRecentErrMsg() try {
+  return normgrad::WithMessages([](normgrad::Messages& messages) -> const char* {
+    if (messages.pending.empty()) return nullptr;
+    messages.answered.swap(messages.pending);
+    messages.pending.clear();
+    return messages.answered.c_str();
+  });
 } catch (...) {
   return nullptr;
 }

@@ -23,8 +23,14 @@ class Refusal : public std::runtime_error {
   int status_;
 };
 
-/// Inside a catch block: keeps "<function>: <message>" of the current exception for this thread's
-/// next aclGetRecentErrMsg() and returns its status. Anything that is not a Refusal is
+/// Whose messages aclGetRecentErrMsg() tells: the calling thread's, or those of every thread.
+enum class MessageScope { kThread, kProcess };
+
+/// Holds from now on, for the whole process; kThread until called.
+void SetMessageScope(MessageScope scope);
+
+/// Inside a catch block: keeps "<function>: <message>" of the current exception for the next
+/// aclGetRecentErrMsg() and returns its status. Anything that is not a Refusal is
 /// `unexpected`, std::bad_alloc ACL_ERROR_RT_MEMORY_ALLOCATION.
 int Refuse(std::string_view function, int unexpected) noexcept;
 

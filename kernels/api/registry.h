@@ -5,8 +5,10 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -25,8 +27,14 @@ template <typename Object, typename Handle>
 class Registry {
  public:
   Handle Add(std::shared_ptr<Object> object) {
+    return *AddUpTo(std::numeric_limits<std::size_t>::max(), std::move(object));
+  }
+
+  /// As Add(), but nothing happens when there are `most` objects already.
+  std::optional<Handle> AddUpTo(std::size_t most, std::shared_ptr<Object> object) {
     const auto handle = std::bit_cast<Handle>(NextHandle());
     const std::lock_guard lock(mutex_);
+    if (objects_.size() >= most) return std::nullopt;
     objects_.emplace(handle, std::move(object));
     return handle;
   }
@@ -48,12 +56,15 @@ class Registry {
     return object;
   }
 
-  /// Puts another object behind a live handle; false when there is no such handle.
-  bool Replace(Handle handle, std::shared_ptr<Object> object) {
+  /// Puts `change(object)` behind a live handle in the place of `object`; false when there is no
+  /// such handle. No other change comes between.
+  template <typename Change>
+  bool Update(Handle handle, Change change) {
+    std::shared_ptr<Object> old;  // destroyed outside the lock
     const std::lock_guard lock(mutex_);
     const auto found = objects_.find(handle);
     if (found == objects_.end()) return false;
-    found->second.swap(object);
+    old = std::exchange(found->second, change(*found->second));
     return true;
   }
 
@@ -69,10 +80,20 @@ class Registry {
     return all;
   }
 
-  void Clear() {
-    std::unordered_map<Handle, std::shared_ptr<Object>> dying;  // destroyed outside the lock
+  /// Removes the objects of which `predicate` holds.
+  template <typename Predicate>
+  void RemoveIf(Predicate predicate) {
+    std::vector<std::shared_ptr<Object>> dying;  // destroyed outside the lock
     const std::lock_guard lock(mutex_);
-    dying.swap(objects_);
+    std::erase_if(objects_, [&](auto& entry) {
+      if (!predicate(*entry.second)) return false;
+      dying.push_back(std::move(entry.second));
+      return true;
+    });
+  }
+
+  void Clear() {
+    RemoveIf([](const Object&) { return true; });
   }
 
  private:

@@ -2,6 +2,7 @@
 #include "kernels/api/shell.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -24,7 +25,8 @@
 namespace normgrad {
 namespace {
 
-constexpr std::uintptr_t kWorkspaceAlignment = 64;  // as Launch::workspace promises
+// As Launch::workspace promises, and CANN of device addresses.
+constexpr std::uintptr_t kWorkspaceAlignment = 32;
 
 // A checked call. Never changed once made: work that is under way may be using it.
 struct Call {
@@ -47,37 +49,71 @@ Registry<Executor, aclOpExecutor*>& Executors() {
   return executors;
 }
 
+[[noreturn]] void RefuseKernel() {
+  throw Refusal(kAclnnInnerFindKernelError, "this device has no kernel for it");
+}
+
 const Kernel& KernelOf(const Operator& op) {
   const auto found = std::ranges::find(Kernels(), op.name, &Kernel::name);
-  if (found != Kernels().end()) return *found;
-  throw Refusal(kAclnnInner, "this device has no kernel for it");
+  if (found == Kernels().end()) RefuseKernel();
+  return *found;
 }
 
-// Address of the view's first element, when the storage is at `storage`.
-void* FirstElement(const TensorView& tensor, DType dtype, void* storage) {
-  if (storage == nullptr) return nullptr;
-  return static_cast<std::byte*>(storage) +
-         tensor.offset * static_cast<std::int64_t>(SizeOf(dtype));
+[[noreturn]] void RefuseExecutor(const aclOpExecutor* handle) {
+  throw Refusal(kAclnnInner, "executor {} does not exist, or was used before: call phase 1 again",
+                fmt::ptr(handle));
 }
 
-KernelTensor ToKernelTensor(const TensorView& tensor) {
+// `elements` of `dtype` on from `address`. Not pointer arithmetic: nobody knows yet what is there.
+std::byte* Displaced(void* address, std::int64_t elements, DType dtype) {
+  const auto size = static_cast<std::int64_t>(SizeOf(dtype));
+  return std::bit_cast<std::byte*>(std::bit_cast<std::uintptr_t>(address) +
+                                   static_cast<std::uintptr_t>(elements * size));
+}
+
+// A tensor of checked numbers, its storage at `storage`.
+KernelTensor ToKernelTensor(const TensorView& tensor, void* storage) {
   KernelTensor result;
   result.dtype = ToDType(tensor.dtype).value();
-  result.data = FirstElement(tensor, result.dtype, tensor.storage);
+  if (storage != nullptr) result.data = Displaced(storage, tensor.offset, result.dtype);
   result.shape = tensor.shape;
   result.strides = tensor.strides;
   result.dense = IsDense({tensor.shape, tensor.strides, 0, tensor.storage_shape});
   return result;
 }
 
-// The contract is about legal shapes only; a tensor can be made with any numbers.
-void CheckExtents(const Operator& op, std::span<const TensorArg> args) {
-  for (std::size_t i = 0; i < args.size(); ++i) {
-    const Shape& shape = args[i].shape;
-    if (std::ranges::all_of(shape, [](std::int64_t extent) { return extent >= 0; })) continue;
-    throw Refusal(op.shape_status, "{}: shape {} has a negative extent", op.params[i].name,
-                  ToString(shape));
+// Whether the number of elements of a view, and how far they and its offset reach, are numbers
+// that can be calculated with: 16 times as much must fit, because elements have several bytes and
+// kernels keep several vectors of them.
+bool IsAddressable(const TensorView& tensor) {
+  constexpr std::int64_t kRoom = 16;
+  std::optional<std::int64_t> count = kRoom;
+  std::int64_t reach = 0;
+  const auto add_to_reach = [&](std::int64_t stride, std::int64_t steps) {
+    auto way = CheckedMultiply(stride, kRoom);
+    if (way) way = CheckedMultiply(*way, steps);
+    if (way) way = CheckedMultiply(*way, *way < 0 ? -1 : 1);
+    return way && !__builtin_add_overflow(reach, *way, &reach);
+  };
+  if (!add_to_reach(tensor.offset, 1)) return false;
+  if (std::ranges::find(tensor.shape, 0) != tensor.shape.end()) return true;
+  for (std::size_t axis = 0; axis < tensor.shape.size(); ++axis) {
+    count = CheckedMultiply(*count, tensor.shape[axis]);
+    if (!count || !add_to_reach(tensor.strides[axis], tensor.shape[axis] - 1)) return false;
   }
+  return true;
+}
+
+// The contract is about legal shapes only; a tensor can be made with any numbers.
+void CheckExtents(const Operator& op, std::size_t param, const TensorView& tensor) {
+  if (std::ranges::any_of(tensor.shape, [](std::int64_t extent) { return extent < 0; })) {
+    throw Refusal(op.shape_status, "{}: shape {} has a negative extent", op.params[param].name,
+                  ToString(tensor.shape));
+  }
+  if (IsAddressable(tensor)) return;
+  throw Refusal(op.shape_status, "{}: shape {} with strides {} and offset {} exceeds 64 bits",
+                op.params[param].name, ToString(tensor.shape), ToString(tensor.strides),
+                tensor.offset);
 }
 
 std::shared_ptr<const Call> MakeCall(const Operator& op,
@@ -94,9 +130,10 @@ std::shared_ptr<const Call> MakeCall(const Operator& op,
   if (const auto violation = CheckContract(op, CurrentProduct().key, args, &call->dims, &dtypes)) {
     throw Refusal(StatusOf(op, *violation), "{}", violation->message);
   }
-  CheckExtents(op, args);
-  for (const auto& tensor : tensors) {
-    call->tensors.push_back(tensor ? ToKernelTensor(*tensor) : KernelTensor{});
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    const auto& tensor = tensors[i];
+    if (tensor) CheckExtents(op, i, *tensor);
+    call->tensors.push_back(tensor ? ToKernelTensor(*tensor, tensor->storage) : KernelTensor{});
   }
   call->op = &op;
   call->kernel = &KernelOf(op);
@@ -110,12 +147,10 @@ std::shared_ptr<const Call> MakeCall(const Operator& op,
 std::shared_ptr<const Call> Use(aclOpExecutor* handle) {
   RequireAclnnPointer(handle, "executor");
   const auto executor = Executors().Find(handle);
-  if (!executor) {
-    throw Refusal(kAclnnInner, "executor {} does not exist, or was used before: call phase 1 again",
-                  fmt::ptr(handle));
-  }
+  if (!executor) RefuseExecutor(handle);
   const std::lock_guard lock(executor->mutex);
-  if (!executor->repeatable) Executors().Remove(handle);
+  // Another thread may have found it, too: one of them removes it.
+  if (!executor->repeatable && !Executors().Remove(handle)) RefuseExecutor(handle);
   return executor->call;
 }
 
@@ -157,9 +192,8 @@ void RequireResident(const Call& call, const std::byte* workspace) {
       const std::int64_t reach = tensor.strides[axis] * (tensor.shape[axis] - 1);
       (reach < 0 ? first : last) += reach;
     }
-    const auto size = static_cast<std::int64_t>(SizeOf(tensor.dtype));
-    RequireResident(call.op->params[i].name, static_cast<std::byte*>(tensor.data) + first * size,
-                    static_cast<std::size_t>((last - first + 1) * size));
+    RequireResident(call.op->params[i].name, Displaced(tensor.data, first, tensor.dtype),
+                    static_cast<std::size_t>(last - first + 1) * SizeOf(tensor.dtype));
   }
   if (call.workspace_bytes > 0) RequireResident("workspace", workspace, call.workspace_bytes);
 }
@@ -173,10 +207,15 @@ std::vector<std::size_t> ParamsOf(const Operator& op, std::optional<Param::Kind>
   return indices;
 }
 
-std::shared_ptr<Executor> FindExecutor(aclOpExecutor* handle) {
+// The functions that change an executor have a status of their own for null.
+void RequireExecutor(const aclOpExecutor* handle) {
   if (handle == nullptr) throw Refusal(kAclnnInnerNullptr, "executor is null");
+}
+
+std::shared_ptr<Executor> FindExecutor(aclOpExecutor* handle) {
+  RequireExecutor(handle);
   if (auto executor = Executors().Find(handle)) return executor;
-  throw Refusal(kAclnnInner, "executor {} does not exist, or was used before", fmt::ptr(handle));
+  RefuseExecutor(handle);
 }
 
 aclnnStatus SetAddress(std::string_view function, aclOpExecutor* handle,
@@ -196,11 +235,13 @@ aclnnStatus SetAddress(std::string_view function, aclOpExecutor* handle,
     throw Refusal(kAclnnParamInvalid, "index {}: there are {}", index, params.size());
   }
   auto call = std::make_shared<Call>(*executor->call);
-  KernelTensor& changed = call->tensors[params[index]];
+  const std::size_t param = params[index];
+  KernelTensor& changed = call->tensors[param];
   if (ToDType(tensor->dtype) != changed.dtype || tensor->shape != changed.shape) {
     throw Refusal(kAclnnParamInvalid, "tensor {} is not of the dtype and shape phase 1 saw", index);
   }
-  changed.data = FirstElement(*tensor, changed.dtype, address);
+  CheckExtents(*call->op, param, *tensor);
+  changed = ToKernelTensor(*tensor, address);
   executor->call = std::move(call);
   return ACL_SUCCESS;
 } catch (...) {
@@ -249,6 +290,22 @@ aclnnStatus Execute(const Operator& op, void* workspace, std::uint64_t workspace
   return RefuseAclnn(op.api);
 }
 
+aclnnStatus PrepareMissing(std::string_view api, const std::uint64_t* workspace_bytes,
+                           aclOpExecutor* const* executor) noexcept try {
+  RequireAclnnPointer(workspace_bytes, "workspaceSize");
+  RequireAclnnPointer(executor, "executor");
+  RefuseKernel();
+} catch (...) {
+  return RefuseAclnn(std::string(api) + "GetWorkspaceSize");
+}
+
+aclnnStatus ExecuteMissing(std::string_view api, const aclOpExecutor* executor) noexcept try {
+  RequireAclnnPointer(executor, "executor");
+  RefuseExecutor(executor);
+} catch (...) {
+  return RefuseAclnn(api);
+}
+
 }  // namespace normgrad
 
 using Kind = normgrad::Param::Kind;
@@ -263,8 +320,8 @@ aclnnStatus aclSetAclOpExecutorRepeatable(aclOpExecutor* executor) try {
 }
 
 aclnnStatus aclDestroyAclOpExecutor(aclOpExecutor* executor) try {
-  normgrad::FindExecutor(executor);
-  normgrad::Executors().Remove(executor);
+  normgrad::RequireExecutor(executor);
+  if (!normgrad::Executors().Remove(executor)) normgrad::RefuseExecutor(executor);
   return ACL_SUCCESS;
 } catch (...) {
   return normgrad::RefuseAclnn(__func__);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <chrono>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
@@ -24,20 +25,17 @@ Registry<Stream, aclrtStream>& Streams() {
 
 void Create(aclrtStream* handle) {
   RequirePointer(handle, "stream");
-  auto stream = std::make_shared<Stream>();
-  stream->context = CurrentContext();
-  *handle = Streams().Add(std::move(stream));
+  const std::lock_guard lock(DeviceMutex());
+  *handle = AddStream(CurrentContext(), std::make_shared<Stream>());
 }
 
-// Default streams end with their context, so null is no stream here.
-std::shared_ptr<Stream> Take(aclrtStream handle) {
-  RequirePointer(handle, "stream");
-  FindStream(handle);
-  return Streams().Remove(handle);
+std::shared_ptr<Stream> Require(std::shared_ptr<Stream> stream, aclrtStream handle) {
+  if (stream) return stream;
+  throw Refusal(ACL_ERROR_RT_INVALID_HANDLE, "{} is not a stream, or was destroyed",
+                fmt::ptr(handle));
 }
 
-void Await(Mark& mark, Timeout timeout) {
-  if (mark.Wait(timeout)) return;
+[[noreturn]] void RefuseToWait(Timeout timeout) {
   throw Refusal(ACL_ERROR_RT_STREAM_SYNC_TIMEOUT, "work is still going on after {} ms",
                 timeout->count());
 }
@@ -56,14 +54,30 @@ std::shared_ptr<Mark> MarkNow(Stream& stream) {
 
 // Waits for the work `stream` has now, then reports the failures of its work.
 void Synchronize(Stream& stream, Timeout timeout) {
-  Await(*MarkNow(stream), timeout);
+  if (!MarkNow(stream)->Wait(timeout)) RefuseToWait(timeout);
   ReportFailure(stream);
+}
+
+// From now on nothing of `stream` runs, and nothing will.
+void End(Stream& stream) {
+  stream.queue->Abandon();
+  MarkNow(stream)->Wait(std::nullopt);
+}
+
+// A stream that is being destroyed stays known until nothing of it runs: the device must not go
+// before.
+void Destroy(aclrtStream handle, bool drop_work) {
+  RequirePointer(handle, "stream");  // default streams end with their context
+  const auto stream = FindStream(handle);
+  if (!drop_work) MarkNow(*stream)->Wait(std::nullopt);
+  End(*stream);
+  Require(Streams().Remove(handle), handle);
+  if (!drop_work) ReportFailure(*stream);
 }
 
 void SynchronizeAll(Timeout timeout) {
   CurrentContext();
-  auto streams = DefaultStreams();
-  for (auto& stream : Streams().All()) streams.push_back(std::move(stream));
+  const auto streams = Streams().All();
   std::vector<std::shared_ptr<Mark>> marks;
   marks.reserve(streams.size());
   for (const auto& stream : streams) marks.push_back(MarkNow(*stream));
@@ -75,7 +89,7 @@ void SynchronizeAll(Timeout timeout) {
           std::chrono::steady_clock::now() - begin);
       left = std::max(std::chrono::milliseconds(0), *timeout - gone);
     }
-    Await(*mark, left);
+    if (!mark->Wait(left)) RefuseToWait(timeout);
   }
   for (const auto& stream : streams) ReportFailure(*stream);
 }
@@ -85,11 +99,7 @@ void SynchronizeAll(Timeout timeout) {
 std::shared_ptr<Stream> FindStream(aclrtStream handle) {
   const aclrtContext context = CurrentContext();
   if (handle == nullptr) return DefaultStream(context);
-  auto stream = Streams().Find(handle);
-  if (!stream) {
-    throw Refusal(ACL_ERROR_RT_INVALID_HANDLE, "{} is not a stream, or was destroyed",
-                  fmt::ptr(handle));
-  }
+  auto stream = Require(Streams().Find(handle), handle);
   if (stream->context != context) {
     throw Refusal(ACL_ERROR_RT_STREAM_CONTEXT, "the stream belongs to another context");
   }
@@ -103,9 +113,20 @@ Timeout ParseTimeout(std::int32_t milliseconds) {
                 milliseconds);
 }
 
-void ReleaseStreams() {
-  for (const auto& stream : Streams().All()) stream->queue->Abandon();
-  Streams().Clear();
+aclrtStream AddStream(aclrtContext context, std::shared_ptr<Stream> stream) {
+  stream->context = context;
+  return Streams().Add(std::move(stream));
+}
+
+void ReleaseStreams(aclrtContext context) {
+  const auto ends = [&](const Stream& stream) {
+    return context == nullptr || stream.context == context;
+  };
+  auto streams = Streams().All();
+  std::erase_if(streams, [&](const auto& stream) { return !ends(*stream); });
+  for (const auto& stream : streams) stream->queue->Abandon();  // all, so that none awaits another
+  for (const auto& stream : streams) End(*stream);
+  Streams().RemoveIf(ends);
 }
 
 }  // namespace normgrad
@@ -133,15 +154,14 @@ aclError aclrtCreateStreamWithConfig(aclrtStream* stream, std::uint32_t, std::ui
 }
 
 aclError aclrtDestroyStream(aclrtStream stream) try {
-  const auto taken = normgrad::Take(stream);
-  normgrad::Synchronize(*taken, std::nullopt);
+  normgrad::Destroy(stream, false);
   return ACL_SUCCESS;
 } catch (...) {
   return RefuseAcl(__func__);
 }
 
 aclError aclrtDestroyStreamForce(aclrtStream stream) try {
-  normgrad::Take(stream)->queue->Abandon();
+  normgrad::Destroy(stream, true);
   return ACL_SUCCESS;
 } catch (...) {
   return RefuseAcl(__func__);

@@ -24,6 +24,7 @@ namespace {
 
 constexpr std::size_t kAlignment = 64;
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
+constexpr std::size_t kSizeStep = 32;  // CANN's
 // Below this, starting the other threads costs more than they bring.
 constexpr std::size_t kStreamingBytes = std::size_t{1} << 20;
 
@@ -59,10 +60,6 @@ void* MapHuge(std::size_t bytes) {
   return aligned;
 }
 
-std::size_t WholeHugePages(std::size_t bytes) {
-  return (bytes + kHugePage - 1) / kHugePage * kHugePage;
-}
-
 }  // namespace
 
 const Facts& DeviceFacts() {
@@ -84,8 +81,13 @@ std::uint64_t FreeBytes() {
   return Sysconf(_SC_AVPHYS_PAGES) * Sysconf(_SC_PAGESIZE);
 }
 
+std::size_t TakenBytes(std::size_t bytes, bool huge_pages) {
+  const std::size_t step = IsHuge(bytes, huge_pages) ? kHugePage : kSizeStep;
+  return (bytes + step - 1) / step * step;
+}
+
 void* Allocate(std::size_t bytes, bool huge_pages) {
-  if (IsHuge(bytes, huge_pages)) return MapHuge(WholeHugePages(bytes));
+  if (IsHuge(bytes, huge_pages)) return MapHuge(TakenBytes(bytes, huge_pages));
   // posix_memalign takes any size: AddressSanitizer sees the first byte behind the allocation.
   void* address = nullptr;
   return posix_memalign(&address, kAlignment, bytes) == 0 ? address : nullptr;
@@ -93,7 +95,7 @@ void* Allocate(std::size_t bytes, bool huge_pages) {
 
 void Free(void* address, std::size_t bytes, bool huge_pages) {
   if (IsHuge(bytes, huge_pages)) {
-    munmap(address, WholeHugePages(bytes));
+    munmap(address, TakenBytes(bytes, huge_pages));
   } else {
     std::free(address);
   }

@@ -199,6 +199,20 @@ struct BFloat16Format {
   };
 };
 
+/// How many lanes of each vector of a block hold its first elements.
+struct LaneCounts {
+  std::size_t a;
+  std::size_t b;
+};
+
+/// Where the first `count` elements of a block lie, in processing order of `Format`; count <=
+/// kBlock.
+template <class Format>
+HWY_INLINE LaneCounts LanesOf(std::size_t count) {
+  if constexpr (Format::kInterleaved) return {(count + 1) / 2, count / 2};
+  return {count < kLanes ? count : kLanes, count < kLanes ? 0 : count - kLanes};
+}
+
 /// A block in memory order, from processing order of `Format`.
 template <class Format>
 HWY_INLINE void StoreInMemoryOrder(Block v, float* to) {

@@ -67,15 +67,16 @@ void StreamingCopy(void* dst, const void* src, std::size_t bytes) {
   });
 }
 
+std::size_t ReadCacheBytes(const char* path) {
+  std::size_t kibibytes = 0;  // stays 0 where nothing can be read
+  std::ifstream(path) >> kibibytes;
+  return kibibytes << 10;
+}
+
 std::size_t LastLevelCacheBytes() {
   // Not sysconf(_SC_LEVEL3_CACHE_SIZE), which counts the caches of all core complexes together.
-  static const std::size_t kBytes = [] {
-    std::ifstream file("/sys/devices/system/cpu/cpu0/cache/index3/size");  // "32768K"
-    std::size_t kibibytes = 0;
-    file >> kibibytes;
-    constexpr std::size_t kUnknown = std::size_t{32} << 10;  // common on servers
-    return (file ? kibibytes : kUnknown) << 10;
-  }();
+  static const std::size_t kBytes =
+      ReadCacheBytes("/sys/devices/system/cpu/cpu0/cache/index3/size");
   return kBytes;
 }
 

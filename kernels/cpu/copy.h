@@ -12,7 +12,11 @@ void StreamingCopy(void* dst, const void* src, std::size_t bytes);
 /// StreamingCopy() on the calling thread alone.
 void StreamingCopyOnThisThread(void* dst, const void* src, std::size_t bytes);
 
-/// Bytes of the largest cache: data beyond it is better written past the caches.
+/// What a file of Linux's about a cache, with a content like "32768K", says in bytes; 0 when it
+/// cannot be read.
+std::size_t ReadCacheBytes(const char* path);
+
+/// Bytes of the third-level cache; 0 when unknown.
 std::size_t LastLevelCacheBytes();
 
 }  // namespace normgrad::cpu

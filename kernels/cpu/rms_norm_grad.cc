@@ -28,13 +28,11 @@ struct RmsNorm {
     dgamma[0] = hn::MulAdd(dy, xhat, dgamma[0]);
   }
 
-  // rstd * mean is rounded once for the row instead of xhat once per element: as many roundings.
-  static HWY_INLINE void Prepare(const VF (&rstd)[1], VF (&mean)[1]) {
-    mean[0] = hn::Mul(mean[0], rstd[0]);
-  }
-
-  static HWY_INLINE VF Gradient(VF dy, VF x, VF gamma, const VF (&rstd)[1], const VF (&slope)[1]) {
-    return hn::Mul(rstd[0], hn::NegMulAdd(x, slope[0], hn::Mul(dy, gamma)));
+  // Not x * (rstd * mean), which would save a multiplication per element: rstd * mean can overflow
+  // where xhat is an ordinary number.
+  static HWY_INLINE VF Gradient(VF dy, VF x, VF gamma, const VF (&rstd)[1], const VF (&mean)[1]) {
+    const VF xhat = hn::Mul(x, rstd[0]);
+    return hn::Mul(rstd[0], hn::NegMulAdd(xhat, mean[0], hn::Mul(dy, gamma)));
   }
 };
 

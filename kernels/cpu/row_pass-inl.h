@@ -4,8 +4,7 @@
 // A policy says what a row norm's backward pass computes:
 //   kStatistics, kRowSums, kColumnSums   how many of each (RowPass)
 //   Accumulate(dy, x, gamma, statistics, row_sums, column_sums)   adds one vector of a row
-//   Prepare(statistics, means)                means (row sums / columns) into what Gradient() wants
-//   Gradient(dy, x, gamma, statistics, means)                     one vector of dx
+//   Gradient(dy, x, gamma, statistics, means)   one vector of dx; means are row sums / columns
 
 #if defined(NORMGRAD_KERNELS_CPU_ROW_PASS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef NORMGRAD_KERNELS_CPU_ROW_PASS_INL_H_
@@ -98,6 +97,23 @@ struct Accumulator {
       hn::StoreU(columns_b[i], d, column_sums[i] + c + kLanes);
     }
   }
+
+  /// As Add(), for a block of which only the first `count` elements exist. The others are zeros,
+  /// and yet their share of the row's sums need not be: zero times an infinite statistic is NaN.
+  HWY_INLINE void AddTail(const Rows& dy, const Rows& x, std::size_t count, const float* gamma,
+                          float* const (&column_sums)[Policy::kColumnSums], std::size_t c) {
+    const Accumulator before = *this;
+    Add(dy, x, 0, gamma, column_sums, c);
+    const LaneCounts lanes = LanesOf<Format>(count);
+    const auto exists_a = hn::FirstN(DF(), lanes.a);
+    const auto exists_b = hn::FirstN(DF(), lanes.b);
+    for (std::size_t r = 0; r < kRows; ++r) {
+      for (std::size_t i = 0; i < Policy::kRowSums; ++i) {
+        sums_a[r][i] = hn::IfThenElse(exists_a, sums_a[r][i], before.sums_a[r][i]);
+        sums_b[r][i] = hn::IfThenElse(exists_b, sums_b[r][i], before.sums_b[r][i]);
+      }
+    }
+  }
 };
 
 template <class Policy, class Format, std::size_t kRows>
@@ -128,7 +144,7 @@ void AccumulateRows(RowTile& tile) {
       dy[r] = dy_tail[r].Read(dy[r] + c, cols - c);
       x[r] = x_tail[r].Read(x[r] + c, cols - c);
     }
-    accumulator.Add(dy, x, 0, gamma, column_sums, c);
+    accumulator.AddTail(dy, x, cols - c, gamma, column_sums, c);
   }
   for (std::size_t r = 0; r < kRows; ++r) {
     for (std::size_t i = 0; i < Policy::kRowSums; ++i) {
@@ -152,7 +168,6 @@ struct Differentiator {
       for (std::size_t i = 0; i < Policy::kRowSums; ++i) {
         means[r][i] = hn::Set(DF(), tile.sums[r][i]);
       }
-      Policy::Prepare(statistics[r], means[r]);
     }
   }
 

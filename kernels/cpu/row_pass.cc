@@ -56,6 +56,13 @@ struct Plan {
   std::size_t ColumnParts(std::size_t cols) const { return DivideUp(cols, part_cols); }
 };
 
+/// What dy, x and dx must exceed together to be written past the caches.
+std::size_t CacheBytes() {
+  constexpr std::size_t kCommon = std::size_t{32} << 20;  // on servers
+  const std::size_t known = LastLevelCacheBytes();
+  return known > 0 ? known : kCommon;
+}
+
 float LoadStatistic(DType dtype, const std::byte* at) {
   if (dtype != DType::kFloat32) return static_cast<float>(Load(dtype, at));
   float value = 0;  // the common case, not worth a call
@@ -80,7 +87,7 @@ class Call {
         gamma_sorted_(reinterpret_cast<float*>(workspace)),
         column_sums_(gamma_sorted_ + plan_.padded_cols),
         row_sums_(column_sums_ + pass.column_sums * ColumnSumParts() * plan_.padded_cols),
-        stream_(3 * rows * cols * dx_.ElementBytes() > LastLevelCacheBytes()) {
+        stream_(3 * rows * cols * dx_.ElementBytes() > CacheBytes()) {
     for (std::size_t i = 0; i < pass.statistics; ++i) {
       statistics_.emplace_back(*tensors.statistics[i], tensors.statistics[i]->shape.size());
     }

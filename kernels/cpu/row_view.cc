@@ -2,30 +2,8 @@
 #include "kernels/cpu/row_view.h"
 
 #include <algorithm>
-#include <cstring>
-#include <type_traits>
 
 namespace normgrad::cpu {
-namespace {
-
-/// Copies elements between two arrays with steps in bytes.
-void CopyStrided(std::size_t element_bytes, std::size_t count, const std::byte* from,
-                 std::ptrdiff_t from_step, std::byte* to, std::ptrdiff_t to_step) {
-  // A constant size lets the compiler turn memcpy into a load and a store.
-  const auto copy = [&](auto size) {
-    for (std::size_t i = 0; i < count; ++i, from += from_step, to += to_step) {
-      std::memcpy(to, from, size);
-    }
-  };
-  if (element_bytes == 2) {
-    copy(std::integral_constant<std::size_t, 2>());
-  } else {
-    copy(std::integral_constant<std::size_t, 4>());
-  }
-}
-
-}  // namespace
-
 FlatAxes::FlatAxes(std::span<const std::int64_t> extents, std::span<const std::int64_t> strides) {
   for (std::size_t i = 0; i < extents.size(); ++i) {
     const auto extent = static_cast<std::size_t>(extents[i]);
@@ -55,8 +33,8 @@ void FlatAxes::Gather(std::size_t element_bytes, std::size_t first, std::size_t 
   const auto bytes = static_cast<std::ptrdiff_t>(element_bytes);
   ForEachRun(first, count,
              [&](std::size_t dense, std::ptrdiff_t at, std::size_t length, std::ptrdiff_t stride) {
-               CopyStrided(element_bytes, length, from + at * bytes, stride * bytes,
-                           to + dense * element_bytes, bytes);
+               CopyElements(element_bytes, length, from + at * bytes, stride,
+                            to + dense * element_bytes, 1);
              });
 }
 
@@ -65,8 +43,8 @@ void FlatAxes::Scatter(std::size_t element_bytes, std::size_t first, std::size_t
   const auto bytes = static_cast<std::ptrdiff_t>(element_bytes);
   ForEachRun(first, count,
              [&](std::size_t dense, std::ptrdiff_t at, std::size_t length, std::ptrdiff_t stride) {
-               CopyStrided(element_bytes, length, from + dense * element_bytes, bytes,
-                           to + at * bytes, stride * bytes);
+               CopyElements(element_bytes, length, from + dense * element_bytes, 1, to + at * bytes,
+                            stride);
              });
 }
 

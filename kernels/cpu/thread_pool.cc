@@ -30,7 +30,7 @@ struct SharedPool {
 };
 
 SharedPool& Shared() {
-  static SharedPool shared;
+  static auto& shared = *new SharedPool;  // queues work until the process ends
   return shared;
 }
 
@@ -39,10 +39,17 @@ SharedPool& Shared() {
 ThreadPool::ThreadPool(unsigned threads) {
   if (threads == 0) threads = std::max(1U, std::thread::hardware_concurrency());
   workers_.reserve(threads - 1);
-  for (unsigned i = 1; i < threads; ++i) workers_.emplace_back([this] { Serve(); });
+  try {
+    for (unsigned i = 1; i < threads; ++i) workers_.emplace_back([this] { Serve(); });
+  } catch (...) {
+    Stop();  // those that did start, which are joined on the way out
+    throw;
+  }
 }
 
-ThreadPool::~ThreadPool() {
+ThreadPool::~ThreadPool() { Stop(); }
+
+void ThreadPool::Stop() {
   stop_ = true;
   ++calls_;
   calls_.notify_all();

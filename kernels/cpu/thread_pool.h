@@ -38,6 +38,7 @@ class ThreadPool {
  private:
   using Invoke = void (*)(void* object, std::size_t part);
 
+  void Stop();
   void RunErased(std::size_t parts, Invoke invoke, void* object);
   void Work();
   void Serve();

@@ -5,12 +5,11 @@
 
 namespace normgrad {
 
-/// Status values of aclnn functions that CANN documents but that no header of its public ones
-/// names. Source: CANN ops-nn, docs/zh/context/aclnn_return_code.md.
-inline constexpr int kAclnnParamNullptr = 161001;
-inline constexpr int kAclnnParamInvalid = 161002;
+/// Inner errors of aclnn functions, which no public header of CANN names; what callers do wrong is
+/// in ops/contract.h. Source: CANN ops-nn, docs/zh/context/aclnn_return_code.md.
 inline constexpr int kAclnnInner = 561000;
 inline constexpr int kAclnnInnerTilingError = 561002;
+inline constexpr int kAclnnInnerFindKernelError = 561003;
 inline constexpr int kAclnnInnerNullptr = 561103;
 
 /// The constant's name for a status of any acl, aclrt or aclnn function, e.g.

@@ -111,15 +111,14 @@ std::optional<Violation> CheckContract(const Operator& op, std::string_view prod
 }
 
 std::int32_t StatusOf(const Operator& op, const Violation& violation) {
-  constexpr std::int32_t kParamNullptr = 161001, kParamInvalid = 161002;
   switch (violation.kind) {
-    case Kind::kNullPointer: return kParamNullptr;
+    case Kind::kNullPointer: return kAclnnParamNullptr;
     case Kind::kProduct:
-    case Kind::kDType: return kParamInvalid;
+    case Kind::kDType: return kAclnnParamInvalid;
     case Kind::kShape:
     case Kind::kRule: return op.shape_status;
   }
-  return kParamInvalid;
+  return kAclnnParamInvalid;
 }
 
 }  // namespace normgrad

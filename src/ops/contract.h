@@ -40,6 +40,11 @@ std::optional<Violation> CheckContract(const Operator& op, std::string_view prod
                                        std::span<const TensorArg> tensors, Dims* dims,
                                        DTypes* dtypes);
 
+/// Statuses of the aclnn functions, ACLNN_ERR_PARAM_NULLPTR and ACLNN_ERR_PARAM_INVALID, which no
+/// public header of CANN names. Source: CANN ops-nn, docs/zh/context/aclnn_return_code.md.
+inline constexpr std::int32_t kAclnnParamNullptr = 161001;
+inline constexpr std::int32_t kAclnnParamInvalid = 161002;
+
 /// The aclnn status phase 1 documents for `violation`: 161001, 161002 or 561002.
 std::int32_t StatusOf(const Operator& op, const Violation& violation);
 

@@ -11,15 +11,16 @@
 namespace normgrad {
 namespace {
 
-constexpr std::array<std::string_view, 5> kRows[] = {
+constexpr std::array<std::string_view, 6> kRows[] = {
 #include "products.inc"
 };
 
 std::vector<Product> Parse() {
   std::vector<Product> products;
-  for (const auto& [key, soc, arch, socs, family] : std::span(kRows).subspan(1)) {
-    Product product{key, soc, 0, socs, family};
+  for (const auto& [key, soc, arch, events, socs, family] : std::span(kRows).subspan(1)) {
+    Product product{key, soc, 0, 0, socs, family};
     std::from_chars(arch.data(), arch.data() + arch.size(), product.arch);
+    std::from_chars(events.data(), events.data() + events.size(), product.events);
     products.push_back(product);
   }
   return products;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -12,6 +13,7 @@ struct Product {
   std::string_view key;     // "atlas-a2": the spelling of YAML, CSV, options and reports
   std::string_view soc;     // what aclrtGetSocName answers on it, e.g. "Ascend910B1"
   std::int64_t arch = 0;    // ACL_DEV_ATTR_NPU_ARCH, 0 where unknown
+  std::size_t events = 0;   // how many the device has at a time
   std::string_view socs;    // names real devices answer: globs, '|' between them
   std::string_view family;  // the documents' name
 };

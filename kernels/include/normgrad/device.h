@@ -17,6 +17,7 @@ extern "C" {
 ACL_FUNC_VISIBILITY aclError normgradSetProduct(const char* product);
 
 /// How many threads kernels use from now on; 0 (the default): as many as there are cores.
+/// ACL_ERROR_INVALID_PARAM for more than 1024.
 ACL_FUNC_VISIBILITY aclError normgradSetThreads(uint32_t threads);
 
 #ifdef __cplusplus

@@ -134,7 +134,7 @@ class RmsCall {
     for (TestTensor& tensor : tensors_) views.push_back(tensor.ForKernel());
     Launch launch{dims_, views};
     const std::size_t bytes = RmsNormGrad().workspace_bytes(launch);
-    constexpr std::size_t kAlignment = 64;
+    constexpr std::size_t kAlignment = 32;
     const auto deleter = [](std::byte* p) { ::operator delete[](p, std::align_val_t{kAlignment}); };
     const std::unique_ptr<std::byte[], decltype(deleter)> workspace(
         new (std::align_val_t{kAlignment}) std::byte[bytes], deleter);
@@ -346,32 +346,63 @@ INSTANTIATE_TEST_SUITE_P(DTypes, RmsNormGradKernel, testing::ValuesIn(kDTypes),
                            return name;
                          });
 
+struct RmsResult {
+  std::vector<double> dx, dgamma;
+};
+
+/// One row in float32; gamma is 1.
+RmsResult RunRow(const std::vector<double>& dy, const std::vector<double>& x, double rstd) {
+  const auto cols = static_cast<std::int64_t>(x.size());
+  const Dims dims{{"A", {1}}, {"R", {cols}}};
+  std::vector<TestTensor> tensors;
+  for (const Shape& shape :
+       {Shape{1, cols}, Shape{1, cols}, Shape{1}, Shape{cols}, Shape{1, cols}, Shape{cols}}) {
+    tensors.emplace_back(kF32, shape, LayoutKind::kContiguous);
+  }
+  tensors[0].Set(dy);
+  tensors[1].Set(x);
+  tensors[2].Set({rstd});
+  tensors[3].Set(std::vector<double>(x.size(), 1));
+  std::vector<KernelTensor> views;
+  for (TestTensor& tensor : tensors) views.push_back(tensor.ForKernel());
+  Launch launch{dims, views};
+  std::vector<float> workspace(RmsNormGrad().workspace_bytes(launch) / sizeof(float));
+  launch.workspace = reinterpret_cast<std::byte*>(workspace.data());
+  RmsNormGrad().launch(launch);
+  return {tensors[4].Values(), tensors[5].Values()};
+}
+
 TEST(RmsNormGradKernel, KeepsLargeAndSmallRowsFinite) {
   // xhat is 1 although x * x would overflow or vanish.
   for (const double scale : {1e30, 1e-30}) {
-    Dims dims{{"A", {1}}, {"R", {4}}};
-    TestTensor dy(kF32, {1, 4}, LayoutKind::kContiguous);
-    TestTensor x(kF32, {1, 4}, LayoutKind::kContiguous);
-    TestTensor rstd(kF32, {1}, LayoutKind::kContiguous);
-    TestTensor gamma(kF32, {4}, LayoutKind::kContiguous);
-    TestTensor dx(kF32, {1, 4}, LayoutKind::kContiguous);
-    TestTensor dgamma(kF32, {4}, LayoutKind::kContiguous);
-    dy.Set({1, 2, 3, 4});
-    x.Set({scale, scale, scale, scale});
-    rstd.Set({1 / scale});
-    gamma.Set({1, 1, 1, 1});
-    std::vector<KernelTensor> views = {dy.ForKernel(),    x.ForKernel(),  rstd.ForKernel(),
-                                       gamma.ForKernel(), dx.ForKernel(), dgamma.ForKernel()};
-    Launch launch{dims, views};
-    std::vector<float> workspace(RmsNormGrad().workspace_bytes(launch) / sizeof(float));
-    launch.workspace = reinterpret_cast<std::byte*>(workspace.data());
-    RmsNormGrad().launch(launch);
+    const RmsResult result = RunRow({1, 2, 3, 4}, {scale, scale, scale, scale}, 1 / scale);
     const std::vector<double> golden = {-1.5, -0.5, 0.5, 1.5};  // times rstd
     for (std::size_t i = 0; i < 4; ++i) {
-      EXPECT_NEAR(dx.Values()[i] * scale, golden[i], 1e-6);
-      EXPECT_NEAR(dgamma.Values()[i], static_cast<double>(i + 1), 1e-6);
+      EXPECT_NEAR(result.dx[i] * scale, golden[i], 1e-6);
+      EXPECT_NEAR(result.dgamma[i], static_cast<double>(i + 1), 1e-6);
     }
   }
+}
+
+TEST(RmsNormGradKernel, OverflowsOnlyWhereTheFormulaDoes) {
+  // xhat is 1 and 0, their mean product with dy is 5; rstd times that is beyond float32.
+  ForEachTarget([] {
+    const RmsResult result = RunRow({10, 0.1}, {1e-38, 0}, 1e38);
+    EXPECT_TRUE(std::isinf(result.dx[0]));  // 5e38
+    EXPECT_NEAR(result.dx[1], 1e37, 1e31);
+  });
+}
+
+TEST(RmsNormGradKernel, GivesInfiniteRowsTheSameResultAtEveryLength) {
+  // xhat and its mean are infinite, so dx = rstd * (1 - inf) at lengths with a tail and without.
+  ForEachTarget([] {
+    for (const std::size_t cols : {1, 7, 31, 63, 64, 65, 130}) {
+      const std::vector<double> ones(cols, 1);
+      const RmsResult result = RunRow(ones, ones, HUGE_VAL);
+      EXPECT_EQ(result.dx, std::vector<double>(cols, -HUGE_VAL)) << cols;
+      EXPECT_EQ(result.dgamma, std::vector<double>(cols, HUGE_VAL)) << cols;
+    }
+  });
 }
 
 }  // namespace

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Argument objects and the two phases of the CPU device library.
 #include <array>
+#include <atomic>
 #include <cstdlib>
 #include <memory>
 #include <numeric>
+#include <thread>
 #include <utility>
 
 #include "base/dtype.h"
@@ -66,6 +68,51 @@ TEST(Tensors, WithoutStridesAreContiguous) {
   std::uint64_t count = 0;
   ASSERT_EQ(aclGetViewStrides(tensor, &values, &count), ACL_SUCCESS);
   EXPECT_THAT(Take(values, count), ElementsAre(12, 4, 1));
+  EXPECT_EQ(aclDestroyTensor(tensor), ACL_SUCCESS);
+}
+
+TEST(Tensors, OfAnyExtentsCanBeMade) {
+  const std::int64_t dims[] = {std::int64_t{1} << 32, std::int64_t{1} << 32, 8};
+  aclTensor* const tensor =
+      aclCreateTensor(dims, 3, ACL_FLOAT, nullptr, 0, ACL_FORMAT_ND, dims, 3, nullptr);
+  std::int64_t* values = nullptr;
+  std::uint64_t count = 0;
+  ASSERT_EQ(aclGetViewStrides(tensor, &values, &count), ACL_SUCCESS);
+  EXPECT_THAT(Take(values, count), ElementsAre(std::int64_t{1} << 35, 8, 1));
+  EXPECT_EQ(aclInitTensor(tensor, dims, 2, ACL_FLOAT, nullptr, 0, ACL_FORMAT_ND, dims, 2, nullptr),
+            ACL_SUCCESS);
+  EXPECT_EQ(aclDestroyTensor(tensor), ACL_SUCCESS);
+  const std::int64_t more[] = {2, std::int64_t{1} << 40, std::int64_t{1} << 40};
+  aclTensor* const larger =
+      aclCreateTensor(more, 3, ACL_FLOAT, nullptr, 0, ACL_FORMAT_ND, more, 3, nullptr);
+  EXPECT_NE(larger, nullptr);
+  EXPECT_EQ(aclDestroyTensor(larger), ACL_SUCCESS);
+}
+
+TEST(Tensors, AreChangedByOneThreadAtATime) {
+  aclTensor* const tensor =
+      aclCreateTensor(nullptr, 0, ACL_FLOAT, nullptr, 0, ACL_FORMAT_ND, nullptr, 0, nullptr);
+  std::atomic<bool> started = false, stop = false;
+  std::thread other([&] {
+    while (!stop) {
+      aclSetRawTensorAddr(tensor, nullptr);
+      started = true;
+    }
+  });
+  while (!started) std::this_thread::yield();
+  int lost = 0;
+  for (std::int64_t offset = 1; offset <= 5000; ++offset) {
+    aclInitTensor(tensor, nullptr, 0, ACL_FLOAT, nullptr, offset, ACL_FORMAT_ND, nullptr, 0,
+                  nullptr);
+    for (int look = 0; look < 10; ++look) {  // the other thread may be slow
+      std::int64_t found = 0;
+      aclGetViewOffset(tensor, &found);
+      lost += found == offset ? 0 : 1;
+    }
+  }
+  stop = true;
+  other.join();
+  EXPECT_EQ(lost, 0);
   EXPECT_EQ(aclDestroyTensor(tensor), ACL_SUCCESS);
 }
 
@@ -278,6 +325,47 @@ TEST_F(ExecutorTest, PhaseOneRefusesNegativeExtents) {
   EXPECT_THAT(ErrorText(), HasSubstr("has a negative extent"));
 }
 
+TEST_F(ExecutorTest, PhaseOneRefusesNumbersThatExceed64Bits) {
+  constexpr std::int64_t kLarge = std::int64_t{1} << 61;
+  const std::int64_t dims[] = {2, 4}, far[] = {kLarge, 1}, far_back[] = {-kLarge, 1},
+                     near[] = {4, 1};
+  const auto view = [&](const std::int64_t* strides, std::int64_t offset) {
+    return aclCreateTensor(dims, 2, ACL_FLOAT, strides, offset, ACL_FORMAT_ND, dims, 2, dx_data_);
+  };
+  EXPECT_EQ(PhaseOneWith(dy_, view(far, 0)), 561002);
+  EXPECT_THAT(ErrorText(), HasSubstr("dy: shape [2, 4] with strides [2305843009213693952, 1] and "
+                                     "offset 0 exceeds 64 bits"));
+  EXPECT_EQ(PhaseOneWith(dy_, view(far_back, 0)), 561002);
+  EXPECT_EQ(PhaseOneWith(dy_, view(near, -kLarge)), 561002);
+  EXPECT_EQ(PhaseOneWith(dy_, view(near, kLarge)), 561002);
+}
+
+TEST_F(ExecutorTest, NumbersThatFitMayStillReachBeyondTheDevice) {
+  const std::int64_t dims[] = {2, 4}, far_back[] = {-(std::int64_t{1} << 55), 1};
+  aclDestroyTensor(dx_);
+  dx_ = aclCreateTensor(dims, 2, ACL_FLOAT, far_back, 0, ACL_FORMAT_ND, dims, 2, dx_data_);
+  ASSERT_EQ(PhaseOne(), ACL_SUCCESS);
+  ASSERT_EQ(PhaseTwo(), ACL_SUCCESS);
+  EXPECT_EQ(aclrtSynchronizeStream(stream_), 507015);
+  EXPECT_THAT(ErrorText(), HasSubstr("is not device memory"));
+}
+
+TEST_F(ExecutorTest, PhaseOneRefusesMoreElementsThanCanBeCounted) {
+  // 2^67 of them, all in the same place; counted in 64 bits they would be none.
+  const std::vector<std::int64_t> dims = {std::int64_t{1} << 32, std::int64_t{1} << 32, 4};
+  const std::int64_t strides[] = {0, 0, 1};
+  for (aclTensor** tensor : {&dy_, &x_, &dx_}) {
+    aclDestroyTensor(*tensor);
+    *tensor = aclCreateTensor(dims.data(), 3, ACL_FLOAT, strides, 0, ACL_FORMAT_ND, dims.data(), 3,
+                              dx_data_);
+  }
+  aclDestroyTensor(rstd_);
+  rstd_ = aclCreateTensor(dims.data(), 2, ACL_FLOAT, strides, 0, ACL_FORMAT_ND, dims.data(), 2,
+                          dx_data_);
+  EXPECT_EQ(PhaseOne(), 561002);
+  EXPECT_THAT(ErrorText(), HasSubstr("exceeds 64 bits"));
+}
+
 TEST_F(ExecutorTest, PhaseOneRefusesTensorsThatAreNotAlive) {
   aclTensor* const dead = NewTensor({2, 4}, dx_data_);
   ASSERT_EQ(aclDestroyTensor(dead), ACL_SUCCESS);
@@ -301,10 +389,43 @@ TEST_F(ExecutorTest, PhaseTwoRefusesASmallWorkspace) {
   ASSERT_GT(bytes_, 0U);
   EXPECT_EQ(aclnnRmsNormGrad(Malloc(bytes_), bytes_ - 1, executor_, stream_), 161002);
   ASSERT_EQ(PhaseOne(), ACL_SUCCESS);
-  EXPECT_EQ(
-      aclnnRmsNormGrad(static_cast<std::byte*>(Malloc(bytes_ + 4)) + 4, bytes_, executor_, stream_),
-      161002);
-  EXPECT_THAT(ErrorText(), HasSubstr("is not 64-byte aligned"));
+  auto* const workspace = static_cast<std::byte*>(Malloc(bytes_ + 32));
+  EXPECT_EQ(aclnnRmsNormGrad(workspace + 16, bytes_, executor_, stream_), 161002);
+  EXPECT_THAT(ErrorText(), HasSubstr("is not 32-byte aligned"));
+  ASSERT_EQ(PhaseOne(), ACL_SUCCESS);
+  EXPECT_EQ(aclnnRmsNormGrad(workspace + 32, bytes_, executor_, stream_), ACL_SUCCESS);
+  EXPECT_EQ(aclrtSynchronizeStream(stream_), ACL_SUCCESS);
+  EXPECT_EQ(Download<float>(dx_data_, 1)[0], -6.5F);
+}
+
+TEST_F(ExecutorTest, OfTwoThreadsOneUsesASingleUseExecutor) {
+  aclrtContext context = nullptr;
+  ASSERT_EQ(aclrtGetCurrentContext(&context), ACL_SUCCESS);
+  constexpr int kRounds = 1000;
+  ASSERT_EQ(PhaseOne(), ACL_SUCCESS);
+  void* const workspace = Workspace();
+  std::atomic<int> arrivals = 0, uses = 0;
+  const auto meet = [&](int times) {  // not a std::barrier, which wakes one after the other
+    for (++arrivals; arrivals < 2 * times;) std::this_thread::yield();
+  };
+  const auto use = [&](int round) {
+    meet(2 * round + 1);
+    if (aclnnRmsNormGrad(workspace, bytes_, executor_, stream_) == ACL_SUCCESS) ++uses;
+    meet(2 * round + 2);
+  };
+  std::thread other([&] {
+    aclrtSetCurrentContext(context);
+    for (int round = 0; round < kRounds; ++round) use(round);
+  });
+  for (int round = 0; round < kRounds; ++round) {
+    use(round);
+    if (round + 1 < kRounds) {
+      EXPECT_EQ(PhaseOne(), ACL_SUCCESS);
+    }
+  }
+  other.join();
+  EXPECT_EQ(uses, kRounds);
+  EXPECT_EQ(aclrtSynchronizeStream(stream_), ACL_SUCCESS);
 }
 
 TEST_F(ExecutorTest, PhaseTwoRefusesStreamsThatAreNotAlive) {
@@ -350,6 +471,26 @@ TEST_F(ExecutorTest, RepeatableExecutorsRunAgainAndElsewhere) {
   EXPECT_EQ(PhaseTwo(), 561000);
 }
 
+TEST_F(ExecutorTest, TensorsWithNewAddressesBringTheirOwnStrides) {
+  ASSERT_EQ(PhaseOne(), ACL_SUCCESS);
+  ASSERT_EQ(aclSetAclOpExecutorRepeatable(executor_), ACL_SUCCESS);
+  // The same x, stored column by column, from the second element on.
+  void* const storage = Upload(std::vector<float>{0, 1, 5, 2, 6, 3, 7, 4, 8});
+  const std::int64_t dims[] = {2, 4}, strides[] = {1, 2}, storage_dims[] = {9};
+  aclTensor* const columns =
+      aclCreateTensor(dims, 2, ACL_FLOAT, strides, 1, ACL_FORMAT_ND, storage_dims, 1, nullptr);
+  ASSERT_EQ(aclSetInputTensorAddr(executor_, 1, columns, storage), ACL_SUCCESS);
+  ASSERT_EQ(PhaseTwo(), ACL_SUCCESS);
+  ASSERT_EQ(aclrtSynchronizeStream(stream_), ACL_SUCCESS);
+  EXPECT_THAT(Download<float>(dgamma_data_, 4), ElementsAre(51, 76, 107, 144));
+  const std::int64_t far[] = {std::int64_t{1} << 61, 1};
+  ASSERT_EQ(aclInitTensor(columns, dims, 2, ACL_FLOAT, far, 0, ACL_FORMAT_ND, dims, 2, nullptr),
+            ACL_SUCCESS);
+  EXPECT_EQ(aclSetInputTensorAddr(executor_, 1, columns, storage), 561002);
+  EXPECT_EQ(aclDestroyTensor(columns), ACL_SUCCESS);
+  EXPECT_EQ(aclDestroyAclOpExecutor(executor_), ACL_SUCCESS);
+}
+
 TEST_F(ExecutorTest, AddressesChangeByIndexOverAllTensorsToo) {
   ASSERT_EQ(PhaseOne(), ACL_SUCCESS);
   ASSERT_EQ(aclSetAclOpExecutorRepeatable(executor_), ACL_SUCCESS);
@@ -392,13 +533,65 @@ TEST_F(ExecutorTest, EmptyBatchesZeroTheParameterGradient) {
 }
 
 TEST_F(ExecutorTest, ThreadCountsDoNotChangeTheResult) {
+  // Enough rows and elements for several threads to have a share.
+  constexpr std::int64_t kRows = 256, kCols = 1024;
+  constexpr auto kCount = static_cast<std::size_t>(kRows * kCols);
+  std::vector<float> x(kCount);
+  for (std::size_t i = 0; i < kCount; ++i) x[i] = 1 / static_cast<float>(1 + i % 97);
+  for (aclTensor** tensor : {&dy_, &x_, &dx_}) {
+    aclDestroyTensor(*tensor);
+    *tensor = NewTensor({kRows, kCols}, dx_data_ = Upload(x));
+  }
+  for (aclTensor* tensor : {rstd_, gamma_, dgamma_}) aclDestroyTensor(tensor);
+  rstd_ = NewTensor({kRows}, Upload(std::vector<float>(kRows, 2)));
+  gamma_ = NewTensor({kCols}, Upload(std::vector<float>(kCols, 1)));
+  dgamma_ = NewTensor({kCols}, dgamma_data_ = Upload(std::vector<float>(kCols, -1)));
+  std::vector<std::vector<float>> dx, dgamma;
   for (const std::uint32_t threads : {1U, 3U, 0U}) {
     ASSERT_EQ(normgradSetThreads(threads), ACL_SUCCESS);
     ASSERT_EQ(PhaseOne(), ACL_SUCCESS);
     ASSERT_EQ(PhaseTwo(), ACL_SUCCESS);
     ASSERT_EQ(aclrtSynchronizeStream(stream_), ACL_SUCCESS);
-    EXPECT_THAT(Download<float>(dgamma_data_, 4), ElementsAre(51, 76, 107, 144));
+    dx.push_back(Download<float>(dx_data_, kCount));
+    dgamma.push_back(Download<float>(dgamma_data_, kCols));
   }
+  EXPECT_GT(dgamma[0][0], 0);
+  EXPECT_TRUE(dx[1] == dx[0] && dgamma[1] == dgamma[0]) << "3 threads";
+  EXPECT_TRUE(dx[2] == dx[0] && dgamma[2] == dgamma[0]) << "a thread per core";
+}
+
+TEST_F(ExecutorTest, OperatorsWithoutAKernelAreRefused) {
+  std::uint64_t* const bytes = &bytes_;
+  const auto layer = [&](std::uint64_t* size, aclOpExecutor** executor) {
+    return aclnnLayerNormBackwardGetWorkspaceSize(dy_, x_, nullptr, rstd_, rstd_, nullptr, nullptr,
+                                                  nullptr, dx_, nullptr, nullptr, size, executor);
+  };
+  const auto group = [&](std::uint64_t* size, aclOpExecutor** executor) {
+    return aclnnGroupNormBackwardGetWorkspaceSize(dy_, x_, rstd_, rstd_, nullptr, 2, 4, 1, 1,
+                                                  nullptr, dx_, nullptr, nullptr, size, executor);
+  };
+  const auto batch = [&](std::uint64_t* size, aclOpExecutor** executor) {
+    return aclnnBatchNormElemtBackwardGetWorkspaceSize(dy_, x_, gamma_, gamma_, gamma_, gamma_,
+                                                       gamma_, rstd_, dx_, size, executor);
+  };
+  EXPECT_EQ(layer(bytes, &executor_), 561003);
+  EXPECT_EQ(ErrorText(),
+            "aclnnLayerNormBackwardGetWorkspaceSize: this device has no kernel for it");
+  EXPECT_EQ(group(bytes, &executor_), 561003);
+  EXPECT_EQ(batch(bytes, &executor_), 561003);
+  EXPECT_EQ(executor_, nullptr);
+  for (const auto status :
+       {layer(nullptr, &executor_), group(nullptr, &executor_), batch(nullptr, &executor_),
+        layer(bytes, nullptr), group(bytes, nullptr), batch(bytes, nullptr)}) {
+    EXPECT_EQ(status, 161001);
+  }
+  ASSERT_EQ(PhaseOne(), ACL_SUCCESS);
+  for (const auto phase_two :
+       {aclnnLayerNormBackward, aclnnGroupNormBackward, aclnnBatchNormElemtBackward}) {
+    EXPECT_EQ(phase_two(nullptr, 0, nullptr, stream_), 161001);
+    EXPECT_EQ(phase_two(nullptr, 0, executor_, stream_), 561000);
+  }
+  EXPECT_EQ(aclDestroyAclOpExecutor(executor_), ACL_SUCCESS);  // it was none of theirs
 }
 
 TEST_F(ExecutorTest, DumpsAreRefused) {

@@ -62,9 +62,9 @@ TEST_F(MemoryTest, AccountingFollowsEveryAllocation) {
   const std::size_t before = FreeBytes();
   void* const small = Malloc(1000);
   void* const large = Malloc(3 * kMebibyte);
-  EXPECT_EQ(FreeBytes(), before - 1000 - 3 * kMebibyte);
+  EXPECT_EQ(FreeBytes(), before - 1024 - 4 * kMebibyte);  // steps of 32 bytes, pages of 2 MiB
   EXPECT_EQ(aclrtFree(small), ACL_SUCCESS);
-  EXPECT_EQ(FreeBytes(), before - 3 * kMebibyte);
+  EXPECT_EQ(FreeBytes(), before - 4 * kMebibyte);
   EXPECT_EQ(aclrtFree(large), ACL_SUCCESS);
   EXPECT_EQ(FreeBytes(), before);
 }
@@ -142,6 +142,42 @@ TEST_F(MemoryTest, FillsCheckRoomAndPointer) {
   EXPECT_EQ(aclrtMemsetAsync(memory, 2, 7, 3, stream_), 107000);
   EXPECT_EQ(aclrtMemset(memory, 3, 7, 2), ACL_SUCCESS);
   EXPECT_THAT(Download<std::uint8_t>(memory, 3), ElementsAre(7, 7, 3));
+}
+
+TEST_F(MemoryTest, DeviceRangesLieWithinAnAllocation) {
+  std::uint8_t host[128] = {};
+  auto* const memory = static_cast<std::uint8_t*>(Malloc(100));
+  ASSERT_EQ(aclrtMemset(memory, 100, 1, 100), ACL_SUCCESS);
+  EXPECT_EQ(aclrtMemset(memory, 101, 2, 101), 107000);
+  EXPECT_THAT(ErrorText(), HasSubstr("101 bytes on is not within an allocation"));
+  EXPECT_EQ(aclrtMemset(memory - 1, 3, 2, 3), 107000);  // begins before it and reaches into it
+  EXPECT_EQ(aclrtMemsetAsync(memory + 50, 51, 2, 51, stream_), 107000);
+  EXPECT_EQ(aclrtMemcpy(memory, 101, host, 101, ACL_MEMCPY_HOST_TO_DEVICE), 107000);
+  EXPECT_EQ(aclrtMemcpy(host, 128, memory, 101, ACL_MEMCPY_DEVICE_TO_HOST), 107000);
+  EXPECT_EQ(aclrtMemcpyAsync(host, 128, memory + 99, 2, ACL_MEMCPY_DEVICE_TO_HOST, stream_),
+            107000);
+  EXPECT_THAT(Download<std::uint8_t>(memory, 100), Each(Eq(1)));
+  EXPECT_EQ(aclrtMemset(host, 128, 3, 128), ACL_SUCCESS);  // the host's may be set, too
+  EXPECT_EQ(host[127], 3);
+}
+
+TEST_F(MemoryTest, AsynchronousCopiesGoTheWayTheirKindSays) {
+  std::uint8_t host[8] = {};
+  void* const memory = Malloc(8);
+  void* const other = Malloc(8);
+  const auto copy = [&](void* to, const void* from, aclrtMemcpyKind kind) {
+    return aclrtMemcpyAsync(to, 8, from, 8, kind, stream_);
+  };
+  EXPECT_EQ(copy(host, memory, ACL_MEMCPY_HOST_TO_DEVICE), 107000);
+  EXPECT_THAT(ErrorText(),
+              HasSubstr("kind 1 copies host to device, the pointers are device to host"));
+  EXPECT_EQ(copy(memory, host, ACL_MEMCPY_DEVICE_TO_HOST), 107000);
+  EXPECT_EQ(copy(memory, host, ACL_MEMCPY_DEVICE_TO_DEVICE), 107000);
+  EXPECT_EQ(copy(memory, other, ACL_MEMCPY_HOST_TO_BUF_TO_DEVICE), 107000);
+  EXPECT_EQ(copy(memory, host, ACL_MEMCPY_HOST_TO_BUF_TO_DEVICE), ACL_SUCCESS);
+  EXPECT_EQ(copy(memory, other, ACL_MEMCPY_INNER_DEVICE_TO_DEVICE), ACL_SUCCESS);
+  EXPECT_EQ(copy(host, memory, ACL_MEMCPY_DEFAULT), ACL_SUCCESS);
+  EXPECT_EQ(aclrtSynchronizeStream(stream_), ACL_SUCCESS);
 }
 
 TEST_F(MemoryTest, LargeCopiesAreExactAtAnyAlignment) {

@@ -75,7 +75,11 @@ TEST_F(StreamTest, SynchronizeTimesOutWhileWorkGoesOn) {
   Block(stream_);
   EXPECT_EQ(aclrtSynchronizeStreamWithTimeout(stream_, 5), 507046);
   EXPECT_THAT(ErrorText(), HasSubstr("work is still going on after 5 ms"));
-  EXPECT_EQ(aclrtSynchronizeDeviceWithTimeout(5), 507046);
+  // The work of the default stream takes some of the time that was asked for.
+  constexpr std::size_t kBytes = std::size_t{16} << 20;
+  ASSERT_EQ(aclrtMemsetAsync(Malloc(kBytes), kBytes, 1, kBytes, nullptr), ACL_SUCCESS);
+  EXPECT_EQ(aclrtSynchronizeDeviceWithTimeout(40), 507046);
+  EXPECT_THAT(ErrorText(), HasSubstr("work is still going on after 40 ms"));
   Open();
   EXPECT_EQ(aclrtSynchronizeStreamWithTimeout(stream_, -1), ACL_SUCCESS);
   EXPECT_EQ(aclrtSynchronizeStreamWithTimeout(stream_, 60000), ACL_SUCCESS);
@@ -270,6 +274,12 @@ TEST_F(StreamTest, EventsAreAsManyAsTheProductHas) {
   EXPECT_EQ(aclrtCreateEvent(&event), 207007);
   ASSERT_EQ(aclrtDestroyEvent(event), ACL_SUCCESS);
   EXPECT_EQ(aclrtCreateEvent(&event), ACL_SUCCESS);
+  ASSERT_EQ(normgradSetProduct("atlas-training"), ACL_SUCCESS);
+  ASSERT_EQ(aclrtGetEventAvailNum(&available), ACL_SUCCESS);
+  EXPECT_EQ(available, 65535U - 1023U);
+  ASSERT_EQ(normgradSetProduct("ascend-950"), ACL_SUCCESS);
+  ASSERT_EQ(aclrtGetEventAvailNum(&available), ACL_SUCCESS);
+  EXPECT_EQ(available, 65536U - 1023U);
 }
 
 TEST_F(StreamTest, DestroyingAnUnrecordedEventFreesTheStreamsThatWait) {
@@ -283,6 +293,52 @@ TEST_F(StreamTest, TheDeviceCanBeResetWhileAStreamIsBlocked) {
   EXPECT_EQ(aclrtResetDeviceForce(0), ACL_SUCCESS);
   EXPECT_EQ(aclrtSetDevice(0), ACL_SUCCESS);
   EXPECT_EQ(aclrtSynchronizeStream(stream_), 107017);
+}
+
+TEST_F(StreamTest, TheDeviceStaysUntilTheWorkOthersWaitForIsDone) {
+  constexpr std::size_t kBytes = std::size_t{16} << 20;
+  aclrtContext context = nullptr;
+  ASSERT_EQ(aclrtGetCurrentContext(&context), ACL_SUCCESS);
+  for (const aclrtStream stream : {stream_, opener_, aclrtStream{nullptr}}) {
+    void* const memory = Malloc(kBytes);
+    for (int i = 0; i < 20; ++i) {
+      ASSERT_EQ(aclrtMemsetAsync(memory, kBytes, i, kBytes, stream), ACL_SUCCESS);
+    }
+  }
+  std::atomic<int> waiting = 0;
+  std::vector<std::thread> threads;
+  const auto wait_in = [&](const auto& function) {
+    threads.emplace_back([&waiting, context, function] {
+      aclrtSetCurrentContext(context);
+      ++waiting;
+      function();  // whether the reset comes before, during or after it
+    });
+  };
+  wait_in([&] { aclrtSynchronizeStream(stream_); });
+  wait_in([&] { aclrtSynchronizeStream(nullptr); });
+  wait_in([&] { aclrtDestroyStream(opener_); });
+  wait_in([&] { aclrtSynchronizeDevice(); });
+  while (waiting < 4) std::this_thread::yield();
+  EXPECT_EQ(aclrtResetDeviceForce(0), ACL_SUCCESS);  // memory that is in use would fault
+  for (std::thread& thread : threads) thread.join();
+}
+
+TEST_F(StreamTest, EventsAreNeverMoreThanTheProductHas) {
+  ASSERT_EQ(normgradSetProduct("atlas-inference"), ACL_SUCCESS);
+  aclrtContext context = nullptr;
+  ASSERT_EQ(aclrtGetCurrentContext(&context), ACL_SUCCESS);
+  std::atomic<int> made = 0;
+  std::vector<std::thread> threads;
+  threads.reserve(4);
+  for (int thread = 0; thread < 4; ++thread) {
+    threads.emplace_back([&] {
+      aclrtSetCurrentContext(context);
+      aclrtEvent event = nullptr;
+      while (aclrtCreateEvent(&event) == ACL_SUCCESS) ++made;
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(made, 1022);  // 1023 less the gate
 }
 
 TEST_F(StreamTest, ThreadsShareStreamsAndEvents) {

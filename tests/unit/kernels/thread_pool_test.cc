@@ -3,17 +3,62 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <limits>
 #include <stdexcept>
+#include <system_error>
 #include <thread>
 #include <vector>
 
+#include <dlfcn.h>
 #include <gtest/gtest.h>
+#include <pthread.h>
 
 #include "kernels/cpu/copy.h"
 
+namespace {
+
+// How many more threads the system will start.
+std::atomic<int> threads_left = std::numeric_limits<int>::max();
+
+}  // namespace
+
+// Stands before the system's: refuses once threads_left is used up.
+extern "C" int pthread_create(pthread_t* thread, const pthread_attr_t* attributes,
+                              void* (*start)(void*), void* argument) noexcept {
+  if (threads_left-- <= 0) return EAGAIN;
+  static const auto kSystem =
+      reinterpret_cast<decltype(&pthread_create)>(dlsym(RTLD_NEXT, "pthread_create"));
+  return kSystem(thread, attributes, start, argument);
+}
+
 namespace normgrad::cpu {
 namespace {
+
+TEST(ThreadPool, EndsTheThreadsItHasWhenTheSystemHasNoMore) {
+  threads_left = 2;
+  EXPECT_THROW(ThreadPool(8), std::system_error);
+  threads_left = std::numeric_limits<int>::max();
+}
+
+// Queues may be working while the process exits, so the pool must be there to the very end.
+TEST(ThreadPoolDeathTest, IsThereForWhateverRunsAtExit) {
+  testing::FLAGS_gtest_death_test_style = "threadsafe";  // a process that has made no pool yet
+  const auto exit_after_use = [] {
+    std::atexit([] {  // registered first, so run after everything that ends later
+      std::atomic<int> parts = 0;
+      Threads()->Run(8, [&](std::size_t) { ++parts; });
+      std::_Exit(parts);
+    });
+    Threads()->Run(2, [](std::size_t) {});
+    std::exit(0);
+  };
+  EXPECT_EXIT(exit_after_use(), testing::ExitedWithCode(8), "");
+}
 
 TEST(ThreadPool, RunsEveryPartOnce) {
   ThreadPool pool(3);
@@ -76,6 +121,14 @@ TEST(StreamingCopy, CopiesEveryByteAtEveryAlignmentAndNoOther) {
       EXPECT_TRUE(std::all_of(first + static_cast<std::ptrdiff_t>(bytes), to.end(), untouched));
     }
   }
+}
+
+TEST(CacheBytes, AreWhatTheSystemSaysOrUnknown) {
+  const std::string path = testing::TempDir() + "/cache_size";
+  std::ofstream(path) << "32768K\n";
+  EXPECT_EQ(ReadCacheBytes(path.c_str()), std::size_t{32} << 20);
+  std::filesystem::remove(path);
+  EXPECT_EQ(ReadCacheBytes(path.c_str()), 0U);
 }
 
 }  // namespace
