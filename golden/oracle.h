@@ -17,7 +17,7 @@ namespace normgrad {
 struct HostTensor {
   DType dtype = DType::kFloat32;
   Shape shape;
-  std::byte* data = nullptr;  // null when absent
+  const std::byte* data = nullptr;  // null when absent
 };
 
 /// The rounding condition of one sum of a call: what a float32 device may get wrong about
@@ -60,9 +60,11 @@ enum class Profile { kExpanded, kCentred };
 struct Oracle {
   std::string_view name;  // Operator::name
 
-  /// Fills every kStatistic input from the (already rounded) data inputs with the forward pass in
-  /// float64, rounded once to the statistic's dtype.
-  void (*statistics)(const Dims& dims, double eps, std::span<const HostTensor> tensors);
+  /// The forward pass in float64 over the (already rounded) data inputs: the elements of every
+  /// kStatistic input, in the order of the params, not rounded to its dtype. Other tensors are not
+  /// read.
+  std::vector<std::vector<double>> (*statistics)(const Dims& dims, double eps,
+                                                 std::span<const HostTensor> tensors);
 
   /// Walks the outputs once and hands them to `consume` block by block, from up to `threads`
   /// threads at a time, every element exactly once; values do not depend on `threads`.

@@ -65,6 +65,9 @@ struct Call {
   std::size_t columns;
 };
 
+// With one element per row xhat is 1 or -1 but for the rounding of rstd.
+bool OnLattice(const Call& call) { return call.columns == 1; }
+
 constexpr std::size_t kTile = 1024;  // columns of a row at a time: six arrays of 8 KiB
 
 // 1 / sqrt(mean(x^2) + eps) of one row. No elements have the mean 0.
@@ -79,13 +82,14 @@ double RstdOfRow(const Call& call, std::size_t row, double eps, std::vector<doub
   return 1 / std::sqrt(squares.Value().high / count + eps);
 }
 
-void Statistics(const Dims& dims, double eps, std::span<const HostTensor> tensors) {
+std::vector<std::vector<double>> Statistics(const Dims& dims, double eps,
+                                            std::span<const HostTensor> tensors) {
   const Call call(dims, tensors);
-  const HostTensor& rstd = tensors[kRstd];
-  std::vector<double> scratch(kTile);
+  std::vector<double> rstd(call.rows), scratch(kTile);
   for (std::size_t row = 0; row < call.rows; ++row) {
-    Store(rstd.dtype, RstdOfRow(call, row, eps, &scratch), rstd.data + row * SizeOf(rstd.dtype));
+    rstd[row] = RstdOfRow(call, row, eps, &scratch);
   }
+  return {std::move(rstd)};
 }
 
 std::vector<double> Forward(const Dims& dims, double eps, std::span<const HostTensor> tensors) {
@@ -143,6 +147,7 @@ class RowPass {
     SharedSum shared{Sum{columns, roundings_.row_term, rstd * dot.Value().high,
                          scale * dot.Magnitude(), scale * scale * dot.Energy()},
                      {}};
+    shared.sum.lattice = OnLattice(call_);
     ReferenceBlock block;
     block.param = kDx;
     block.roundings = roundings_.local;
@@ -269,8 +274,7 @@ void EmitDgamma(const Call& call, Profile profile, Range columns, const DgammaPa
   double largest = 0;
   for (std::size_t i = 0; i < columns.count; ++i) {
     own[i] = partial.sums.At(i, rows, RoundingsOf(profile).column_term);
-    // With one element per row xhat is 1 or -1 but for the rounding of rstd.
-    own[i].lattice = call.columns == 1;
+    own[i].lattice = OnLattice(call);
     value[i] = own[i].value;
     magnitude[i] = std::fabs(own[i].value);
     if (std::isfinite(own[i].magnitude)) largest = std::max(largest, own[i].magnitude);

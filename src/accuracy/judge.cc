@@ -52,9 +52,9 @@ void JudgeTile(const ReferenceBlock& block, std::size_t first, std::size_t count
     const std::size_t index = block.first + first + i;
     const double error = std::fabs(tile.actual[i] - golden[i]);
     const double need = tile.need[i], allowance = tile.allowance[i];
-    if (golden[i] != 0) ++verdict->nonzero_reference;
     double margin = 0;
     if (error <= std::numeric_limits<double>::max()) {
+      if (golden[i] != 0) ++verdict->nonzero_reference;
       verdict->max_abs_error = std::max(verdict->max_abs_error, error);
       if (need > allowance) CountViolation(index, verdict);
       if (need > verdict->margin * allowance) margin = Margin(need, allowance);

@@ -21,7 +21,7 @@ struct OutputVerdict {
   std::size_t elements = 0;          // judged
   std::size_t violations = 0;        // need > allowance, or finite against non-finite
   std::size_t nonfinite_errors = 0;  // of those: NaN or infinity where none belongs, or the reverse
-  std::size_t nonzero_reference = 0;  // elements whose reference is not 0: none means nothing shown
+  std::size_t nonzero_reference = 0;  // finite pairs whose reference is not 0: none shows nothing
   double margin = 0;                  // largest need / allowance; infinity for a non-finite error
   std::size_t worst = 0;              // row-major index of margin
   double worst_actual = 0;            // the device's element there

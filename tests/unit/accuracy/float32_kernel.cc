@@ -64,13 +64,12 @@ Floats Read(const HostTensor& tensor) {
   return floats;
 }
 
-// Changes the bits of element `i` by `by`: one unit in the last place if that is 1 or -1.
-void StepBits(const HostTensor& tensor, std::size_t i, int by) {
+// Changes the bits of an element by `by`: one unit in the last place if that is 1 or -1.
+void StepBits(DType dtype, std::byte* element, int by) {
   std::uint32_t bits = 0;
-  std::byte* const element = tensor.data + i * SizeOf(tensor.dtype);
-  std::memcpy(&bits, element, SizeOf(tensor.dtype));
+  std::memcpy(&bits, element, SizeOf(dtype));
   bits += static_cast<std::uint32_t>(by);
-  std::memcpy(element, &bits, SizeOf(tensor.dtype));
+  std::memcpy(element, &bits, SizeOf(dtype));
 }
 
 float Element(Arrangement arrangement, float p, float x, float r, float sum, float sum_px,
@@ -110,15 +109,16 @@ void Float32Kernel::Run(TensorSet* set) const {
     const float sum_px = arrangement == Arrangement::kCubed ? Dot(order, summed, x_row) : 0;
     for (std::size_t i = 0; i < columns; ++i) {
       const float value = Element(arrangement, p[i], x_row[i], rstd[row], sum, sum_px, divisor);
-      std::byte* const element = dx.data + (row * columns + i) * SizeOf(dx.dtype);
+      std::byte* const element = set->Element("dxOut", row * columns + i);
       Store(dx.dtype, double{value}, element);
       const double stored = Load(dx.dtype, element);
       if (fault == Fault::kTruncatedOutput && std::fabs(stored) > std::fabs(double{value})) {
-        StepBits(dx, row * columns + i, -1);
+        StepBits(dx.dtype, element, -1);
       }
     }
   }
-  if (fault == Fault::kOneUnitInTheLastPlace) StepBits(dx, rows * columns / 2, 1);
+  if (fault == Fault::kOneUnitInTheLastPlace)
+    StepBits(dx.dtype, set->Element("dxOut", rows * columns / 2), 1);
   const std::size_t used_rows = rows - (fault == Fault::kLastRowDropped ? 1 : 0);
   for (std::size_t column = 0; column < columns; ++column) {
     Floats a(used_rows), b(used_rows);

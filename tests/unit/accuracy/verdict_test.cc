@@ -82,7 +82,7 @@ TensorSet MakeInputs(std::int64_t rows, std::int64_t columns, const RoleDTypes& 
                      const Data& data, std::uint64_t seed = 0) {
   TensorSet set(kRmsNormGrad, {{"A", {rows}}, {"R", {columns}}}, dtypes);
   data.fill(&set, seed);
-  kRmsNormGradOracle.statistics(set.BoundDims(), 1e-6, set.All());
+  set.FillStatistics(kRmsNormGradOracle, 1e-6);
   return set;
 }
 

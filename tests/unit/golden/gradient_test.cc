@@ -68,7 +68,7 @@ TEST(Gradient, OfEveryOracleIsTheCentralDifferenceOfItsForwardPass) {
       const RandomStream random(HashText(param.name));
       set.Fill(param.name, [&](std::size_t i) { return 0.5 + random.Normal(i); });
     }
-    oracle.statistics(set.BoundDims(), kEps, set.All());
+    set.FillStatistics(oracle, kEps);
     ASSERT_FALSE(oracle.gradients.empty()) << op->name;
     for (const auto& [output, input] : oracle.gradients) {
       const std::vector<double> gradient = ReferenceOf(oracle, set, output);

@@ -30,7 +30,7 @@ TensorSet RandomSet(std::int64_t rows, std::int64_t columns) {
     const RandomStream random(HashText(name));
     set.Fill(name, [&](std::size_t i) { return random.Normal(i); });
   }
-  kRmsNormGradOracle.statistics(set.BoundDims(), 1e-6, set.All());
+  set.FillStatistics(kRmsNormGradOracle, 1e-6);
   return set;
 }
 
@@ -140,11 +140,11 @@ TEST(RmsNormGradOracle, StatisticsAreOneOverTheRootMeanSquare) {
   TensorSet set(kRmsNormGrad, TwoDims(3, 4), {});
   const std::vector<double> x{2, -2, 2, -2, 0, 0, 0, 0, 1, 1, 5, 1};
   set.Fill("x", [&](std::size_t i) { return x.at(i); });
-  kRmsNormGradOracle.statistics(set.BoundDims(), 0, set.All());
+  set.FillStatistics(kRmsNormGradOracle, 0);
   EXPECT_EQ(set.Get("rstd", 0), 0.5);
   EXPECT_EQ(set.Get("rstd", 1), kInfinity);
   EXPECT_EQ(set.Get("rstd", 2), static_cast<float>(1 / std::sqrt(7.0)));
-  kRmsNormGradOracle.statistics(set.BoundDims(), 0.25, set.All());
+  set.FillStatistics(kRmsNormGradOracle, 0.25);
   EXPECT_EQ(set.Get("rstd", 1), 2);
 }
 

@@ -64,17 +64,26 @@ class TensorSet {
     const HostTensor& tensor = (*this)[name];
     return Load(tensor.dtype, tensor.data + i * SizeOf(tensor.dtype));
   }
+  std::byte* Element(std::string_view name, std::size_t i) {
+    return storage_[IndexOf(name)].data() + i * SizeOf((*this)[name].dtype);
+  }
   void Set(std::string_view name, std::size_t i, double value) {
-    const HostTensor& tensor = (*this)[name];
-    Store(tensor.dtype, value, tensor.data + i * SizeOf(tensor.dtype));
+    Store((*this)[name].dtype, value, Element(name, i));
   }
   /// Sets every element i to element(i).
   template <typename Element>
   void Fill(std::string_view name, Element element) {
-    const HostTensor& tensor = (*this)[name];
     const std::size_t count = CountOf(name);
-    for (std::size_t i = 0; i < count; ++i) {
-      Store(tensor.dtype, static_cast<double>(element(i)), tensor.data + i * SizeOf(tensor.dtype));
+    for (std::size_t i = 0; i < count; ++i) Set(name, i, static_cast<double>(element(i)));
+  }
+  /// Sets every statistic to what `oracle` derives from the data, rounded to its dtype.
+  void FillStatistics(const Oracle& oracle, double eps) {
+    const auto values = oracle.statistics(dims_, eps, tensors_);
+    auto statistic = values.begin();
+    for (const Param& param : op_->params) {
+      if (param.role != Role::kStatistic) continue;
+      Fill(param.name, [&](std::size_t i) { return statistic->at(i); });
+      ++statistic;
     }
   }
 
