@@ -137,8 +137,6 @@ DType ParseDType(std::string_view name) {
   throw Error("unknown dtype '{}': expected float32, float16, bfloat16 or int32", name);
 }
 
-bool IsFloat(DType dtype) { return dtype != DType::kInt32; }
-
 double Load(DType dtype, const void* address) {
   switch (dtype) {
     case DType::kFloat64: {

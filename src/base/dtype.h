@@ -26,9 +26,6 @@ std::string_view Name(DType dtype);
 /// Inverse of Name(). Throws Error naming the accepted spellings.
 DType ParseDType(std::string_view name);
 
-/// True for the IEEE binary formats and bfloat16.
-bool IsFloat(DType dtype);
-
 /// The element at `address` (no alignment needed), exactly.
 double Load(DType dtype, const void* address);
 

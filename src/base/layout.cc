@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -12,25 +13,17 @@
 namespace normgrad {
 namespace {
 
-Shape RowMajorStrides(const Shape& shape) {
-  Shape strides(shape.size(), 1);
-  for (std::size_t axis = shape.size(); axis-- > 1;) {
-    strides[axis - 1] = strides[axis] * std::max<std::int64_t>(shape[axis], 1);
-  }
-  return strides;
-}
-
 /// Calls run(dense element index, storage element index, length, stride) for every innermost run.
 template <typename Run>
 void ForEachRun(const Layout& layout, Run run) {
   const std::size_t count = ElementCount(layout.shape), rank = layout.shape.size();
   if (count == 0) return;
   if (rank == 0) {
-    run(std::size_t{0}, static_cast<std::size_t>(layout.offset), std::size_t{1}, std::size_t{1});
+    run(std::size_t{0}, static_cast<std::size_t>(layout.offset), std::size_t{1}, 1);
     return;
   }
   const auto length = static_cast<std::size_t>(layout.shape[rank - 1]);
-  const auto stride = static_cast<std::size_t>(layout.strides[rank - 1]);
+  const std::ptrdiff_t stride = layout.strides[rank - 1];
   Shape index(rank, 0);
   std::int64_t position = layout.offset;
   for (std::size_t dense = 0; dense < count; dense += length) {
@@ -44,26 +37,13 @@ void ForEachRun(const Layout& layout, Run run) {
   }
 }
 
-template <typename Element>
-void CopyRun(const std::byte* from, std::size_t from_stride, std::byte* to, std::size_t to_stride,
-             std::size_t length) {
-  for (std::size_t i = 0; i < length; ++i) {
-    Element element{};
-    std::memcpy(&element, from + i * from_stride * sizeof element, sizeof element);
-    std::memcpy(to + i * to_stride * sizeof element, &element, sizeof element);
-  }
-}
-
-void CopyRun(std::size_t bytes, const std::byte* from, std::size_t from_stride, std::byte* to,
-             std::size_t to_stride, std::size_t length) {
-  if (from_stride == 1 && to_stride == 1) {
-    std::memcpy(to, from, length * bytes);
-  } else if (bytes == 2) {
-    CopyRun<std::uint16_t>(from, from_stride, to, to_stride, length);
-  } else if (bytes == 4) {
-    CopyRun<std::uint32_t>(from, from_stride, to, to_stride, length);
-  } else {
-    CopyRun<std::uint64_t>(from, from_stride, to, to_stride, length);
+// A constant size lets the compiler turn memcpy into a load and a store.
+template <std::ptrdiff_t kBytes>
+void CopyStrided(std::size_t count, const std::byte* from, std::ptrdiff_t from_stride,
+                 std::byte* to, std::ptrdiff_t to_stride) {
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto index = static_cast<std::ptrdiff_t>(i);
+    std::memcpy(to + index * to_stride * kBytes, from + index * from_stride * kBytes, kBytes);
   }
 }
 
@@ -73,6 +53,21 @@ std::size_t ElementCount(const Shape& shape) {
   std::size_t count = 1;
   for (const std::int64_t extent : shape) count *= static_cast<std::size_t>(extent);
   return count;
+}
+
+std::optional<std::int64_t> CheckedMultiply(std::int64_t a, std::int64_t b) {
+  std::int64_t product = 0;
+  if (__builtin_mul_overflow(a, b, &product)) return std::nullopt;
+  return product;
+}
+
+Shape RowMajorStrides(const Shape& shape) {
+  Shape strides(shape.size(), 1);
+  for (std::size_t axis = shape.size(); axis-- > 1;) {
+    strides[axis - 1] = CheckedMultiply(strides[axis], std::max<std::int64_t>(shape[axis], 1))
+                            .value_or(std::numeric_limits<std::int64_t>::max());
+  }
+  return strides;
 }
 
 std::string ToString(const Shape& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
@@ -156,24 +151,40 @@ bool IsDense(const Layout& layout) {
 
 void Gather(const Layout& layout, std::size_t element_bytes, const std::byte* storage,
             std::byte* dense) {
-  ForEachRun(layout, [&](std::size_t to, std::size_t from, std::size_t length, std::size_t stride) {
-    CopyRun(element_bytes, storage + from * element_bytes, stride, dense + to * element_bytes, 1,
-            length);
-  });
+  ForEachRun(layout,
+             [&](std::size_t to, std::size_t from, std::size_t length, std::ptrdiff_t stride) {
+               CopyElements(element_bytes, length, storage + from * element_bytes, stride,
+                            dense + to * element_bytes, 1);
+             });
 }
 
 void Scatter(const Layout& layout, std::size_t element_bytes, const std::byte* dense,
              std::byte* storage) {
-  ForEachRun(layout, [&](std::size_t from, std::size_t to, std::size_t length, std::size_t stride) {
-    CopyRun(element_bytes, dense + from * element_bytes, 1, storage + to * element_bytes, stride,
-            length);
-  });
+  ForEachRun(layout,
+             [&](std::size_t from, std::size_t to, std::size_t length, std::ptrdiff_t stride) {
+               CopyElements(element_bytes, length, dense + from * element_bytes, 1,
+                            storage + to * element_bytes, stride);
+             });
+}
+
+void CopyElements(std::size_t element_bytes, std::size_t count, const std::byte* from,
+                  std::ptrdiff_t from_stride, std::byte* to, std::ptrdiff_t to_stride) {
+  if (from_stride == 1 && to_stride == 1) {
+    std::memcpy(to, from, count * element_bytes);
+  } else if (element_bytes == 2) {
+    CopyStrided<2>(count, from, from_stride, to, to_stride);
+  } else if (element_bytes == 4) {
+    CopyStrided<4>(count, from, from_stride, to, to_stride);
+  } else {
+    CopyStrided<8>(count, from, from_stride, to, to_stride);
+  }
 }
 
 std::vector<std::uint8_t> Occupancy(const Layout& layout) {
   std::vector<std::uint8_t> occupied(StorageCount(layout), 0);
-  ForEachRun(layout, [&](std::size_t, std::size_t at, std::size_t length, std::size_t stride) {
-    for (std::size_t i = 0; i < length; ++i) occupied[at + i * stride] = 1;
+  ForEachRun(layout, [&](std::size_t, std::size_t at, std::size_t length, std::ptrdiff_t stride) {
+    const auto step = static_cast<std::size_t>(stride);
+    for (std::size_t i = 0; i < length; ++i) occupied[at + i * step] = 1;
   });
   return occupied;
 }

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,6 +14,13 @@ using Shape = std::vector<std::int64_t>;  // extents, outermost first; {} is a s
 
 /// Product of the extents; 1 for a scalar.
 std::size_t ElementCount(const Shape& shape);
+
+/// a * b; empty when it does not fit.
+std::optional<std::int64_t> CheckedMultiply(std::int64_t a, std::int64_t b);
+
+/// The strides of a row-major tensor without gaps, in elements. Extents below 1 count as 1; strides
+/// that do not fit are the largest number there is.
+Shape RowMajorStrides(const Shape& shape);
 
 /// "[4, 512]"; "[]" for a scalar.
 std::string ToString(const Shape& shape);
@@ -60,6 +68,11 @@ void Gather(const Layout& layout, std::size_t element_bytes, const std::byte* st
 /// Copies row-major `dense` elements to their places in storage; touches nothing else.
 void Scatter(const Layout& layout, std::size_t element_bytes, const std::byte* dense,
              std::byte* storage);
+
+/// Copies `count` elements of `element_bytes` (2, 4 or 8), each `from_stride` and `to_stride`
+/// elements behind the last.
+void CopyElements(std::size_t element_bytes, std::size_t count, const std::byte* from,
+                  std::ptrdiff_t from_stride, std::byte* to, std::ptrdiff_t to_stride);
 
 /// One byte per storage element: 1 where the view has an element, 0 in the gaps.
 std::vector<std::uint8_t> Occupancy(const Layout& layout);

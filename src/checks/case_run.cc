@@ -13,9 +13,19 @@ bool IsInput(const Param& param) { return param.kind == Param::Kind::kInput; }
 
 }  // namespace
 
-HostTensor AsHostTensor(const Case& the_case, std::size_t index, std::vector<std::byte>& dense) {
+HostTensor AsHostTensor(const Case& the_case, std::size_t index,
+                        const std::vector<std::byte>& dense) {
   const Param& param = the_case.op->params[index];
   return {the_case.DTypeOf(param), the_case.ShapeOf(param), dense.data()};
+}
+
+std::uint64_t StorageBytes(const Case& the_case) {
+  std::uint64_t bytes = 0;
+  for (const Param& param : the_case.op->params) {
+    const Layout layout = MakeLayout(the_case.LayoutOf(param), the_case.ShapeOf(param));
+    bytes += StorageCount(layout) * SizeOf(the_case.DTypeOf(param));
+  }
+  return bytes;
 }
 
 CaseRun::CaseRun(const Case& the_case, const Device& device,
@@ -45,13 +55,17 @@ void CaseRun::WriteSlot(std::size_t index, Poison poison) {
   slot.buffer.Write(slot.image, poison);
 }
 
-void CaseRun::PhaseOne() {
+double CaseRun::PhaseOne() {
+  using Clock = std::chrono::steady_clock;
+  const auto start = Clock::now();
   prepared_ = device_.PhaseOneOf(bound_, args_);
+  const std::chrono::duration<double> seconds = Clock::now() - start;
   if (prepared_.workspace_bytes == 0) {
     workspace_.reset();
   } else if (workspace_ == nullptr || workspace_->size() != prepared_.workspace_bytes) {
     workspace_ = std::make_unique<GuardedBuffer>(device_, prepared_.workspace_bytes);
   }
+  return seconds.count();
 }
 
 void CaseRun::Launch(Poison poison, bool deterministic) {
@@ -64,14 +78,11 @@ void CaseRun::Launch(Poison poison, bool deterministic) {
 }
 
 CaseRun::Times CaseRun::LaunchTimed() {
-  using Clock = std::chrono::steady_clock;
-  const auto start = Clock::now();
-  PhaseOne();
-  const std::chrono::duration<double> phase_one = Clock::now() - start;
+  const double phase_one = PhaseOne();
   const double kernel = device_.TimeSeconds([this] {
     device_.PhaseTwoOf(bound_, &prepared_, workspace_ != nullptr ? workspace_->data() : nullptr);
   });
-  return {phase_one.count(), kernel};
+  return {phase_one, kernel};
 }
 
 DenseTensors CaseRun::Outputs() const {
@@ -125,11 +136,7 @@ std::vector<std::string> CaseRun::Damage() const {
   return damage;
 }
 
-std::uint64_t CaseRun::tensor_bytes() const {
-  std::uint64_t bytes = 0;
-  for (const Slot& slot : slots_) bytes += slot.buffer.size();
-  return bytes;
-}
+std::uint64_t CaseRun::tensor_bytes() const { return StorageBytes(case_); }
 
 std::uint64_t CaseRun::compulsory_bytes() const {
   std::uint64_t bytes = 0;

@@ -67,7 +67,7 @@ class CaseRun {
     std::vector<std::byte> image;  // storage as last written
   };
 
-  void PhaseOne();
+  double PhaseOne();  // returns the host seconds of GetWorkspaceSize alone
   void WriteSlot(std::size_t index, Poison poison);
   std::optional<std::string> SlotDamage(const Slot& slot) const;
 
@@ -81,7 +81,11 @@ class CaseRun {
   std::unique_ptr<GuardedBuffer> workspace_;
 };
 
+/// Device bytes of all tensors' storage.
+std::uint64_t StorageBytes(const Case& the_case);
+
 /// `dense` elements of param `index` as the oracle reads them.
-HostTensor AsHostTensor(const Case& the_case, std::size_t index, std::vector<std::byte>& dense);
+HostTensor AsHostTensor(const Case& the_case, std::size_t index,
+                        const std::vector<std::byte>& dense);
 
 }  // namespace normgrad

@@ -23,7 +23,6 @@ struct CheckOptions {
   unsigned threads = 1;  // of the oracle
   int repeats = 5;       // launches per determinism mode; at least 2
   Profile profile = Profile::kExpanded;
-  double smallest_normal = 0x1p-126;  // what the device may flush to zero
   Timer timer{};
 };
 

@@ -36,25 +36,41 @@ std::string Unwritten(const Case& the_case, const DenseTensors& first, const Den
   return "";
 }
 
+/// Launches with one poison, then with the other; what either damaged or both left unwritten.
+struct Pair {
+  DenseTensors first, second;
+  std::vector<std::string> damage;
+};
+
+Pair LaunchWithBothPoisons(CaseRun& run, bool deterministic) {
+  Pair pair;
+  run.Launch(Poison::kFirst, deterministic);
+  pair.damage = run.Damage();
+  pair.first = run.Outputs();
+  run.Launch(Poison::kSecond, deterministic);
+  if (pair.damage.empty()) pair.damage = run.Damage();
+  pair.second = run.Outputs();
+  std::string unwritten = Unwritten(run.the_case(), pair.first, pair.second);
+  if (!unwritten.empty()) pair.damage.push_back(std::move(unwritten));
+  return pair;
+}
+
 }  // namespace
 
 Answer CheckMemory(CaseRun& run, const CheckOptions&, Result*) {
-  // With the option on, both launches must give the same bits, so a difference is the poison's.
-  run.Launch(Poison::kFirst, /*deterministic=*/true);
-  std::vector<std::string> damage = run.Damage();
-  const DenseTensors first = run.Outputs();
-  run.Launch(Poison::kSecond, /*deterministic=*/true);
-  if (damage.empty()) damage = run.Damage();
-  const DenseTensors second = run.Outputs();
-
-  if (std::string unwritten = Unwritten(run.the_case(), first, second); !unwritten.empty()) {
-    damage.push_back(std::move(unwritten));
-  } else if (const std::string difference = FirstDifference(run.the_case(), first, second, 2);
-             !difference.empty()) {
-    run.Launch(Poison::kFirst, /*deterministic=*/true);
-    // Control: a kernel that differs with equal poison is the determinism check's to report.
-    if (run.Outputs() == first) {
-      damage.push_back(fmt::format("results depend on what memory held before: {}", difference));
+  // The option may choose another kernel: both modes are looked at.
+  std::vector<std::string> damage = LaunchWithBothPoisons(run, /*deterministic=*/false).damage;
+  if (damage.empty()) {
+    Pair pair = LaunchWithBothPoisons(run, /*deterministic=*/true);
+    damage = std::move(pair.damage);
+    // With the option on, equal launches give equal bits, so a difference is the poison's.
+    const std::string difference = FirstDifference(run.the_case(), pair.first, pair.second, 2);
+    if (damage.empty() && !difference.empty()) {
+      run.Launch(Poison::kFirst, /*deterministic=*/true);
+      // Control: a kernel that differs with equal poison is the determinism check's to report.
+      if (run.Outputs() == pair.first) {
+        damage.push_back(fmt::format("results depend on what memory held before: {}", difference));
+      }
     }
   }
   if (damage.empty()) return {};

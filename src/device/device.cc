@@ -41,30 +41,41 @@ Device::Device(const DeviceLibrary& library, std::int32_t id, double timeout_sec
       api_(library.api()),
       id_(id),
       timeout_ms_(static_cast<std::int32_t>(std::ceil(timeout_seconds * 1e3))) {
-  const int initialised = api_.init(nullptr);
-  if (initialised != ACL_SUCCESS && initialised != ACL_ERROR_REPEAT_INITIALIZE) {
-    Check(initialised, "aclInit");
+  try {
+    Open();
+  } catch (...) {
+    Close();
+    throw;
   }
+}
+
+void Device::Open() {
+  const int status = api_.init(nullptr);
+  if (status != ACL_ERROR_REPEAT_INITIALIZE) Check(status, "aclInit");
+  initialised_ = true;
   std::uint32_t count = 0;
   Check(api_.device_count(&count), "aclrtGetDeviceCount");
-  if (id < 0 || static_cast<std::uint32_t>(id) >= count) {
+  if (id_ < 0 || static_cast<std::uint32_t>(id_) >= count) {
     throw Error("{}: no device {}: the library has {}, numbered from 0",
-                fmt::join(library.paths(), ","), id, count);
+                fmt::join(library_.paths(), ","), id_, count);
   }
-  Check(api_.set_device(id), "aclrtSetDevice");
+  Check(api_.set_device(id_), "aclrtSetDevice");
+  selected_ = true;
   Check(api_.create_stream(&stream_), "aclrtCreateStream");
   Check(api_.create_event(&start_, ACL_EVENT_TIME_LINE), "aclrtCreateEventWithFlag");
   Check(api_.create_event(&stop_, ACL_EVENT_TIME_LINE), "aclrtCreateEventWithFlag");
 }
 
-Device::~Device() {
+Device::~Device() { Close(); }
+
+void Device::Close() noexcept {
   if (lost_) return;
   // Teardown order of the runtime's documentation: events, streams, device.
   if (start_ != nullptr) api_.destroy_event(start_);
   if (stop_ != nullptr) api_.destroy_event(stop_);
   if (stream_ != nullptr) api_.destroy_stream(stream_);
-  api_.reset_device(id_);
-  api_.finalize();
+  if (selected_) api_.reset_device(id_);
+  if (initialised_) api_.finalize();
 }
 
 void Device::Check(int status, std::string_view call) const {

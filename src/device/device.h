@@ -22,7 +22,6 @@ class DeviceError : public std::runtime_error {
  public:
   /// "<call> returned 561002 (ACLNN_ERR_INNER_TILING_ERROR): <device's message>"
   DeviceError(std::string_view call, int status, std::string_view device_message);
-  int status() const { return status_; }
   bool timed_out() const;  // the device did not finish within the limit
 
  private:
@@ -70,7 +69,7 @@ struct Prepared {
 class Device {
  public:
   /// Initialises the library and selects device `id`; no wait takes longer than `timeout_seconds`.
-  /// Throws Error when there is no such device.
+  /// Throws Error when there is no such device, DeviceError when it does not start.
   Device(const DeviceLibrary& library, std::int32_t id, double timeout_seconds);
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;
@@ -124,6 +123,8 @@ class Device {
   void CopyOnDevice(std::byte* to, const std::byte* from, std::size_t bytes) const;
 
  private:
+  void Open();
+  void Close() noexcept;
   void Check(int status, std::string_view call) const;
   void Record(aclrtEvent event) const;
   double ElapsedSeconds() const;
@@ -132,6 +133,8 @@ class Device {
   const Api& api_;
   std::int32_t id_;
   std::int32_t timeout_ms_;
+  bool initialised_ = false;
+  bool selected_ = false;
   aclrtStream stream_ = nullptr;
   aclrtEvent start_ = nullptr;
   aclrtEvent stop_ = nullptr;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "device/library.h"
 
+#include <filesystem>
+
 #include <dlfcn.h>
 #include <fmt/ranges.h>
 
@@ -14,8 +16,11 @@ DeviceLibrary::DeviceLibrary(std::vector<std::string> paths) : paths_(std::move(
     void* handle = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     if (handle == nullptr) {
       const char* reason = ::dlerror();
-      throw Error("{}: cannot be opened as a device library: {}", path,
-                  reason != nullptr ? reason : "unknown reason");
+      // The loader looks a bare name up in its own path, never in the current folder.
+      const bool here = path.find('/') == std::string::npos && std::filesystem::exists(path);
+      throw Error("{}: cannot be opened as a device library: {}{}", path,
+                  reason != nullptr ? reason : "unknown reason",
+                  here ? fmt::format(": did you mean ./{}?", path) : "");
     }
     handles_.push_back(handle);
   }

@@ -4,10 +4,15 @@
 #include <algorithm>
 #include <chrono>
 #include <new>
+#include <optional>
+#include <stdexcept>
+#include <vector>
 
 #include <fmt/format.h>
 
+#include "base/text.h"
 #include "run/fill.h"
+#include "run/host.h"
 
 namespace normgrad {
 namespace {
@@ -27,27 +32,62 @@ Answer Guarded(const Device& device, Step step) {
   } catch (const DeviceError& error) {
     return {error.timed_out() ? Outcome::kTimedOut : Outcome::kError, error.what()};
   } catch (const std::bad_alloc&) {
-    return {Outcome::kSkipped, "memory: the host has too little for this case"};
+    return {Outcome::kError, "the host ran out of memory"};
   }
 }
 
-/// The case is called what its most serious check is called.
-void Conclude(Result* result) {
-  result->outcome = result->checks.empty() ? Outcome::kNotRun : Outcome::kPassed;
-  for (const CheckResult& check : result->checks) {
-    const Outcome worse = MoreSerious(result->outcome, check.outcome);
-    if (worse == result->outcome) continue;
-    result->outcome = worse;
-    result->reason = fmt::format("{}: {}", check.check, check.reason);
-  }
+/// Says no before anything is allocated, where the case cannot fit.
+std::optional<Answer> TooLarge(const Case& the_case, const Device& device) {
+  // On the host: the inputs, an image of every tensor, and outputs that are compared.
+  constexpr std::uint64_t kHostCopies = 3;
+  const std::uint64_t tensors = StorageBytes(the_case), host = AvailableHostBytes();
+  const std::uint64_t on_device = device.FreeBytes();
+  if (tensors <= on_device && tensors <= host / kHostCopies) return std::nullopt;
+  const auto text = [](std::uint64_t bytes) { return HumanBytes(static_cast<double>(bytes)); };
+  return Answer{Outcome::kSkipped,
+                fmt::format("memory: the tensors take {}, and {} times that on the host; free are "
+                            "{} on the device and {} on the host",
+                            text(tensors), kHostCopies, text(on_device), text(host))};
+}
+
+const Check& FindCheck(std::string_view name) {
+  const auto found = std::ranges::find(Checks(), name, &Check::name);
+  if (found == Checks().end()) throw std::logic_error(fmt::format("no check '{}'", name));
+  return *found;
 }
 
 }  // namespace
 
+void Conclude(Result* result) {
+  result->outcome = result->checks.empty() ? Outcome::kNotRun : Outcome::kPassed;
+  std::vector<const CheckResult*> talking;
+  for (const CheckResult& check : result->checks) {
+    result->outcome = MoreSerious(result->outcome, check.outcome);
+    if (!check.reason.empty()) talking.push_back(&check);
+  }
+  std::ranges::stable_sort(talking, [](const CheckResult* a, const CheckResult* b) {
+    return a->outcome != b->outcome && MoreSerious(a->outcome, b->outcome) == a->outcome;
+  });
+  // What several checks say alike is said once: "memory, determinism: the device is lost".
+  result->reason.clear();
+  while (!talking.empty()) {
+    const std::string& reason = talking.front()->reason;
+    std::string names;
+    for (const CheckResult* check : talking) {
+      if (check->reason != reason) continue;
+      if (!names.empty()) names += ", ";
+      names += check->check;
+    }
+    if (!result->reason.empty()) result->reason += "; ";
+    result->reason += fmt::format("{}: {}", names, reason);
+    std::erase_if(talking, [&](const CheckResult* check) { return check->reason == reason; });
+  }
+}
+
 Result Unanswered(const Case& the_case) {
   Result result;
   result.case_id = the_case.Id();
-  result.case_hash = fmt::format("{:016x}", the_case.Hash());
+  result.case_hash = fmt::format("0x{:016x}", the_case.Hash());
   result.op = the_case.op->name;
   result.product = the_case.product;
   result.shape = ToString(the_case.dims);
@@ -55,6 +95,7 @@ Result Unanswered(const Case& the_case) {
   result.layout = LayoutText(the_case);
   result.fill = the_case.fill;
   result.seed = the_case.seed;
+  result.eps = the_case.eps;
   result.source = the_case.source;
   for (const std::string& check : the_case.checks) result.checks.push_back({.check = check});
   return result;
@@ -70,9 +111,10 @@ Result InProcessExecutor::Execute(const Case& the_case) {
   on_check_(the_case, "fill");
   const Answer prepared = Guarded(device_, [&]() -> Answer {
     if (!device_.Become(the_case.product)) {
-      return {Outcome::kSkipped,
+      return {Outcome::kUnsupported,
               fmt::format("the device is a {}, not {}", device_.SocName(), the_case.product)};
     }
+    if (auto too_large = TooLarge(the_case, device_)) return *too_large;
     run = std::make_unique<CaseRun>(the_case, device_, FillInputs(the_case, options_.threads));
     result.tensor_bytes = run->tensor_bytes();
     return {};
@@ -80,9 +122,9 @@ Result InProcessExecutor::Execute(const Case& the_case) {
   for (CheckResult& slot : result.checks) {
     const auto check_start = Clock::now();
     on_check_(the_case, slot.check);
-    const auto check = std::ranges::find(Checks(), slot.check, &Check::name);
+    const Check& check = FindCheck(slot.check);
     const Answer answer = prepared.outcome != Outcome::kPassed ? prepared : Guarded(device_, [&] {
-      return check->ask(*run, options_, &result);
+      return check.ask(*run, options_, &result);
     });
     slot.outcome = answer.outcome;
     slot.reason = answer.reason;

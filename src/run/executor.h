@@ -24,6 +24,10 @@ class Executor {
   virtual Result Execute(const Case& the_case) = 0;
 };
 
+/// Sets what a case is called and why from the answers of its checks: the most serious outcome, and
+/// every reason, the most serious first, warnings on passed checks included.
+void Conclude(Result* result);
+
 /// Called before each step of a case: "fill", then the name of each check.
 using OnCheck = std::function<void(const Case& the_case, std::string_view check)>;
 

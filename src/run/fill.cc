@@ -96,13 +96,22 @@ std::shared_ptr<const CaseInputs> FillInputs(const Case& the_case, unsigned thre
                   [&](std::size_t task) {
                     const std::size_t end = std::min(count, (task + 1) * kElementsPerTask);
                     for (std::size_t i = task * kElementsPerTask; i < end; ++i) {
-                      Store(tensor.dtype, draw(random, i), tensor.data + i * bytes);
+                      Store(tensor.dtype, draw(random, i), elements.data() + i * bytes);
                     }
                   });
     }
     tensors.push_back(tensor);
   }
-  OracleOf(*the_case.op).statistics(the_case.dims, the_case.eps, tensors);
+  const auto statistics = OracleOf(*the_case.op).statistics(the_case.dims, the_case.eps, tensors);
+  auto statistic = statistics.begin();
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    if (the_case.op->params[i].role != Role::kStatistic) continue;
+    for (std::size_t row = 0; row < statistic->size(); ++row) {
+      Store(tensors[i].dtype, (*statistic)[row],
+            inputs->tensors[i].data() + row * SizeOf(tensors[i].dtype));
+    }
+    ++statistic;
+  }
   return inputs;
 }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <limits>
 #include <thread>
 
 #include <fmt/format.h>
@@ -26,6 +27,15 @@ std::string CpuModel() {
 }
 
 }  // namespace
+
+std::uint64_t AvailableHostBytes() {
+  std::ifstream meminfo("/proc/meminfo");
+  for (std::string name; meminfo >> name;) {
+    std::uint64_t kibibytes = 0;
+    if (name == "MemAvailable:" && meminfo >> kibibytes) return kibibytes << 10;
+  }
+  return std::numeric_limits<std::uint64_t>::max();  // nothing is known against it
+}
 
 unsigned UsableCores() { return std::max(1U, std::thread::hardware_concurrency()); }
 

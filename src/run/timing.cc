@@ -2,6 +2,7 @@
 #include "run/timing.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <exception>
 #include <vector>
@@ -51,6 +52,18 @@ class Collector : public benchmark::BenchmarkReporter {
   TimingResult* timing_;
 };
 
+/// Launches per repetition: enough to fill it, few enough for the wall clock.
+benchmark::IterationCount LaunchesPerRepetition(const TimingOptions& options,
+                                                const std::function<double()>& sample) {
+  using Clock = std::chrono::steady_clock;
+  const auto start = Clock::now();
+  const double device_seconds = sample();
+  const double wall_seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  const double wanted = std::ceil(options.seconds_per_repetition / device_seconds);
+  const double affordable = options.wall_seconds / options.repetitions / wall_seconds;
+  return static_cast<benchmark::IterationCount>(std::clamp(std::min(wanted, affordable), 1.0, 1e6));
+}
+
 }  // namespace
 
 TimingResult MeasureRepeated(const TimingOptions& options, const std::string& name,
@@ -69,7 +82,7 @@ TimingResult MeasureRepeated(const TimingOptions& options, const std::string& na
                                  }
                                })
       ->UseManualTime()
-      ->MinTime(options.seconds_per_repetition)
+      ->Iterations(LaunchesPerRepetition(options, sample))
       ->Repetitions(options.repetitions)
       ->Unit(benchmark::kSecond)
       ->ComputeStatistics("q1", FirstQuartile)

@@ -12,11 +12,14 @@ namespace normgrad {
 struct TimingOptions {
   double seconds_per_repetition = 0.02;  // device time; at least one launch
   int repetitions = 11;                  // the quartiles are taken over these
+  double wall_seconds = 20;  // bounds the launches of one measurement, at least one each
 };
 
 /// Measures with Google Benchmark in manual-time mode: `sample` launches once and returns device
 /// seconds. Each repetition is the mean over its launches; median, quartiles and spread are over
-/// repetitions. Exceptions of `sample` pass through. One measurement at a time per process.
+/// repetitions. The number of launches is fixed by a first, uncounted one: Google Benchmark's own
+/// search for it looks at manual time only and has no end where that is small or 0.
+/// Exceptions of `sample` pass through. One measurement at a time per process.
 TimingResult MeasureRepeated(const TimingOptions& options, const std::string& name,
                              const std::function<double()>& sample);
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "checks/check.h"
@@ -56,6 +57,35 @@ TEST(CheckAccuracy, AcceptsZerosThatAreSumsOverNoRows) {
   CaseRun run(the_case, CpuDevice(), Constant(the_case, 1));
   Result result;
   EXPECT_EQ(CheckAccuracy(run, {}, &result).outcome, Outcome::kPassed);
+}
+
+TEST(CheckDeterminism, MistrustsOutputsWithoutElements) {
+  const Case the_case = FloatCase({4}, {0});
+  CaseRun run(the_case, CpuDevice(), Constant(the_case, 1));
+  Result result;
+  const Answer answer = CheckDeterminism(run, {}, &result);
+  EXPECT_EQ(answer.outcome, Outcome::kMistrusted);
+  EXPECT_EQ(answer.reason, "no output has an element to compare");
+}
+
+TEST(CheckThroughput, DoubtsAColdThatFitsInACache) {
+  const Case the_case = FloatCase({1}, {1});
+  CaseRun run(the_case, CpuDevice(), Constant(the_case, 1));
+  CheckOptions options;
+  options.timer = [](const std::string&, const std::function<double()>& sample) {
+    TimingResult timing;
+    timing.median_seconds = sample();
+    return timing;
+  };
+  Result result;
+  const Answer answer = CheckThroughput(run, options, &result);
+  EXPECT_EQ(answer.outcome, Outcome::kPassed);
+  EXPECT_THAT(answer.reason, testing::HasSubstr("a cache may hold some of it"));
+  ASSERT_TRUE(result.throughput.has_value());
+  EXPECT_EQ(result.throughput->compulsory_bytes, 6U * 4);
+  EXPECT_GT(result.throughput->copy_gb_per_s, 0);
+  EXPECT_GT(result.throughput->timings[0].rotated_bytes,
+            result.throughput->timings[1].rotated_bytes);
 }
 
 TEST(CheckDeterminism, BoundsTheChanceOfADifferingRun) {

@@ -187,8 +187,11 @@ TEST(CheckContract, WantsRowsOf32BytesOnAtlasInferenceOnly) {
   ExpectAccepted(narrow, "atlas-a2");
   ExpectRefused(narrow, Kind::kRule, 561002,
                 "violates \"on atlas-inference the last axis of x, dy and gamma is at least 32 "
-                "bytes\" (A=[4], R=[7])",
+                "bytes, or empty\" (A=[4], R=[7])",
                 "atlas-inference");
+  // An empty batch has a last axis too; empty rows have none.
+  EXPECT_TRUE(Check(LegalCall({0, 7}, {0}, {7}), "atlas-inference").violation.has_value());
+  ExpectAccepted(LegalCall({4, 0}, {4}, {0}), "atlas-inference");
   ExpectAccepted(LegalCall({4, 8}, {4}, {8}), "atlas-inference");
   // It is the last axis that counts, not the whole of R.
   EXPECT_EQ(Check(LegalCall({4, 8, 7}, {4}, {8, 7}), "atlas-inference").violation->kind,

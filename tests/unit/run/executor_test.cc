@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "run/executor.h"
 
+#include <stdexcept>
+
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "cpu_device.h"
@@ -61,8 +64,45 @@ TEST(InProcessExecutor, RecordsWhatTheLibraryRefuses) {
   const Result result = Execute(the_case);
   EXPECT_EQ(result.outcome, Outcome::kError);
   EXPECT_EQ(result.reason,
-            "accuracy: aclnnRmsNormGradGetWorkspaceSize returned 161002 (ACLNN_ERR_PARAM_INVALID): "
+            "accuracy, memory, determinism: aclnnRmsNormGradGetWorkspaceSize returned 161002 "
+            "(ACLNN_ERR_PARAM_INVALID): "
             "atlas-training does not support aclnnRmsNormGrad");
+}
+
+TEST(InProcessExecutor, SkipsACaseThatCannotFitBeforeItAllocatesAnything) {
+  const Result result = Execute(CaseOf({1 << 20}, {1 << 19}));  // 2^39 elements: terabytes
+  EXPECT_EQ(result.outcome, Outcome::kSkipped);
+  EXPECT_THAT(result.reason, testing::StartsWith("accuracy, memory, determinism: memory: the "
+                                                 "tensors take 3 TiB, and 3 times that"));
+}
+
+TEST(InProcessExecutor, CallsACheckThatNobodyHasABug) {
+  Case the_case = CaseOf({4}, {32});
+  the_case.checks = {"speed"};
+  EXPECT_THROW(Execute(the_case), std::logic_error);
+}
+
+TEST(Conclude, KeepsAWarningOfACheckThatPassed) {
+  Result result = {
+      .checks = {{"accuracy", Outcome::kPassed, ""}, {"throughput", Outcome::kPassed, "noisy"}}};
+  Conclude(&result);
+  EXPECT_EQ(result.outcome, Outcome::kPassed);
+  EXPECT_EQ(result.reason, "throughput: noisy");
+}
+
+TEST(Conclude, TellsTheMostSeriousReasonFirstAndEqualOnesOnce) {
+  Result result = {.checks = {{"accuracy", Outcome::kPassed, "small"},
+                              {"memory", Outcome::kError, "gone"},
+                              {"determinism", Outcome::kError, "gone"},
+                              {"throughput", Outcome::kFailed, "slow"}}};
+  Conclude(&result);
+  EXPECT_EQ(result.outcome, Outcome::kError);
+  EXPECT_EQ(result.reason, "memory, determinism: gone; throughput: slow; accuracy: small");
+}
+
+TEST(Unanswered, ShowsAHashThatIsNoDecimalNumber) {
+  EXPECT_EQ(Unanswered(CaseOf({4}, {32})).case_hash.substr(0, 2), "0x");
+  EXPECT_EQ(Unanswered(CaseOf({4}, {32})).case_hash.size(), 18U);
 }
 
 class CountingExecutor final : public Executor {

@@ -20,15 +20,28 @@ TEST(MeasureRepeated, ReportsTheTimeOfALaunch) {
 }
 
 TEST(MeasureRepeated, TakesQuartilesOverRepetitions) {
-  // One launch fills a repetition, so the repetitions see 1, 2, 3, 4, 5 seconds. Google Benchmark
-  // spends launches on finding the iteration count first: those see 1 second too.
+  // One launch fills a repetition, and the first of all is not counted, so the repetitions see
+  // 2, 3, 4, 5 and 6 seconds.
   int launches = 0;
   const TimingResult timing =
       MeasureRepeated({.seconds_per_repetition = 0.5, .repetitions = 5}, "ramp",
                       [&] { return static_cast<double>(++launches); });
   EXPECT_EQ(timing.samples, 5U);
-  EXPECT_NEAR(timing.q3_seconds - timing.q1_seconds, 2, 1e-9);
+  EXPECT_EQ(launches, 6);
+  EXPECT_NEAR(timing.q1_seconds, 3, 1e-9);
+  EXPECT_NEAR(timing.median_seconds, 4, 1e-9);
+  EXPECT_NEAR(timing.q3_seconds, 5, 1e-9);
   EXPECT_NEAR(timing.spread, 2 / timing.median_seconds, 1e-9);
+}
+
+TEST(MeasureRepeated, EndsThoughTheDeviceReportsNoTime) {
+  // Google Benchmark alone would look for a number of launches that takes long enough for ever.
+  int launches = 0;
+  const TimingResult timing =
+      MeasureRepeated({.wall_seconds = 1e-6}, "stopped clock", [&] { return ++launches * 0.0; });
+  EXPECT_EQ(timing.samples, 11U);
+  EXPECT_EQ(timing.median_seconds, 0);
+  EXPECT_LT(launches, 1000);
 }
 
 TEST(MeasureRepeated, LetsTheErrorOfALaunchThrough) {
