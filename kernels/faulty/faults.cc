@@ -11,9 +11,6 @@
 namespace normgrad::faulty {
 namespace {
 
-// Params of aclnnRmsNormGrad, whose kernel these faults are about.
-constexpr std::size_t kDy = 0, kX = 1, kRstd = 2, kDx = 4, kDgamma = 5;
-
 std::byte* Element(const KernelTensor& tensor, std::size_t flat) {
   std::int64_t position = 0;
   for (std::size_t axis = tensor.shape.size(); axis-- > 0;) {
@@ -33,103 +30,123 @@ void Write(const KernelTensor& tensor, std::size_t flat, double value) {
   Store(tensor.dtype, value, Element(tensor, flat));
 }
 
-void WrongElement(const Scene& scene, void (*compute)(const Launch&)) {
-  compute(scene.launch);
-  const KernelTensor& dx = scene.launch.tensors[kDx];
+const KernelTensor& Dx(const Scene& scene) { return scene.Last(Param::Kind::kOutput, Role::kData); }
+const KernelTensor& Dgamma(const Scene& scene) {
+  return scene.Last(Param::Kind::kOutput, Role::kScaleGrad);
+}
+
+void WrongElement(const Scene& scene) {
+  scene.compute(scene.launch);
+  const KernelTensor& dx = Dx(scene);
   const std::size_t count = ElementCount(dx.shape);
   if (count > 0) Write(dx, count / 2, Read(dx, count / 2) * 1.02 + 0x1p-20);
 }
 
-void OneUlp(const Scene& scene, void (*compute)(const Launch&)) {
-  compute(scene.launch);
-  const KernelTensor& dx = scene.launch.tensors[kDx];
+void OneUlp(const Scene& scene) {
+  scene.compute(scene.launch);
+  const KernelTensor& dx = Dx(scene);
   const std::size_t count = ElementCount(dx.shape);
   if (count > 0) *Element(dx, count / 2) ^= std::byte{1};  // little-endian: the lowest bit
 }
 
-void UnwrittenTail(const Scene& scene, void (*compute)(const Launch&)) {
-  const KernelTensor& dx = scene.launch.tensors[kDx];
+void UnwrittenTail(const Scene& scene) {
+  const KernelTensor& dx = Dx(scene);
   const std::size_t count = ElementCount(dx.shape);
-  if (count == 0) return compute(scene.launch);
+  if (count == 0) return scene.compute(scene.launch);
   std::vector<std::byte> before(Element(dx, count - 1), Element(dx, count - 1) + SizeOf(dx.dtype));
-  compute(scene.launch);
+  scene.compute(scene.launch);
   std::ranges::copy(before, Element(dx, count - 1));
 }
 
-void OutOfBounds(const Scene& scene, void (*compute)(const Launch&)) {
-  compute(scene.launch);
-  const KernelTensor& dgamma = scene.launch.tensors[kDgamma];
+void OutOfBounds(const Scene& scene) {
+  scene.compute(scene.launch);
+  const KernelTensor& dgamma = Dgamma(scene);
   const std::size_t count = ElementCount(dgamma.shape);
   if (count == 0 || !dgamma.dense) return;
   *(static_cast<std::byte*>(dgamma.data) + count * SizeOf(dgamma.dtype)) = std::byte{0};
 }
 
-void GapWritten(const Scene& scene, void (*compute)(const Launch&)) {
-  compute(scene.launch);
-  const KernelTensor& dx = scene.launch.tensors[kDx];
+void OutOfBoundsByDefault(const Scene& scene) {
+  scene.launch.deterministic ? scene.compute(scene.launch) : OutOfBounds(scene);
+}
+
+void GapWritten(const Scene& scene) {
+  scene.compute(scene.launch);
+  const KernelTensor& dx = Dx(scene);
   if (dx.dense || ElementCount(dx.shape) < 2 || dx.strides.back() < 2) return;
   *(Element(dx, 0) + SizeOf(dx.dtype)) = std::byte{0};
 }
 
-void InputChanged(const Scene& scene, void (*compute)(const Launch&)) {
-  compute(scene.launch);
-  const KernelTensor& x = scene.launch.tensors[kX];
+void InputChanged(const Scene& scene) {
+  scene.compute(scene.launch);
+  const KernelTensor& x = scene.Last(Param::Kind::kInput, Role::kData);
   if (ElementCount(x.shape) > 0) *Element(x, 0) ^= std::byte{1};
 }
 
-/// dgamma summed in float32 from a row that depends on how often the kernel ran.
-void NondeterministicSum(const Scene& scene, void (*compute)(const Launch&)) {
-  compute(scene.launch);
-  const auto& tensors = scene.launch.tensors;
-  const KernelTensor& dgamma = tensors[kDgamma];
-  const std::size_t cols = ElementCount(dgamma.shape), rows = ElementCount(tensors[kRstd].shape);
+/// dgamma of an RMS norm summed in float32 from a row that depends on how often the kernel ran.
+void NondeterministicSum(const Scene& scene) {
+  scene.compute(scene.launch);
+  const KernelTensor& dy = scene.launch.tensors[0];
+  const KernelTensor& x = scene.Last(Param::Kind::kInput, Role::kData);
+  const KernelTensor& rstd = scene.Last(Param::Kind::kInput, Role::kStatistic);
+  const KernelTensor& dgamma = Dgamma(scene);
+  const std::size_t cols = ElementCount(dgamma.shape), rows = ElementCount(rstd.shape);
   if (rows < 3) return;  // two terms add up to the same bits in either order
   for (std::size_t col = 0; col < cols; ++col) {
     float sum = 0;
     for (std::size_t i = 0; i < rows; ++i) {
       const std::size_t row = (i + scene.launches * 7) % rows, at = row * cols + col;
-      sum += static_cast<float>(Read(tensors[kDy], at)) *
-             (static_cast<float>(Read(tensors[kX], at)) *
-              static_cast<float>(Read(tensors[kRstd], row)));
+      sum += static_cast<float>(Read(dy, at)) *
+             (static_cast<float>(Read(x, at)) * static_cast<float>(Read(rstd, row)));
     }
     Write(dgamma, col, static_cast<double>(sum));
   }
 }
 
-void StaleAccumulation(const Scene& scene, void (*compute)(const Launch&)) {
-  const KernelTensor& dgamma = scene.launch.tensors[kDgamma];
+/// What the document allows: another order of summation unless the option asks for one order.
+void NondeterministicByDefault(const Scene& scene) {
+  scene.launch.deterministic ? scene.compute(scene.launch) : NondeterministicSum(scene);
+}
+
+void StaleAccumulation(const Scene& scene) {
+  const KernelTensor& dgamma = Dgamma(scene);
   std::vector<double> before(ElementCount(dgamma.shape));
   for (std::size_t i = 0; i < before.size(); ++i) before[i] = Read(dgamma, i);
-  compute(scene.launch);
+  scene.compute(scene.launch);
   for (std::size_t i = 0; i < before.size(); ++i) Write(dgamma, i, Read(dgamma, i) + before[i]);
 }
 
-void WorkspaceOverrun(const Scene& scene, void (*compute)(const Launch&)) {
-  compute(scene.launch);
+void WorkspaceOverrun(const Scene& scene) {
+  scene.compute(scene.launch);
   if (scene.workspace_bytes > 0) scene.launch.workspace[scene.workspace_bytes] = std::byte{0};
 }
 
-void Slow(const Scene& scene, void (*compute)(const Launch&)) {
+void Slow(const Scene& scene) {
   std::this_thread::sleep_for(std::chrono::milliseconds(1500));
-  compute(scene.launch);
+  scene.compute(scene.launch);
 }
 
-void Hang(const Scene&, void (*)(const Launch&)) {
+void Hang(const Scene&) {
   for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
 }
 
-void Throws(const Scene&, void (*)(const Launch&)) {
-  throw std::runtime_error("vector core exception (planted)");
-}
+void Throws(const Scene&) { throw std::runtime_error("vector core exception (planted)"); }
 
-void NotANumber(const Scene& scene, void (*compute)(const Launch&)) {
-  compute(scene.launch);
-  const KernelTensor& dgamma = scene.launch.tensors[kDgamma];
+void NotANumber(const Scene& scene) {
+  scene.compute(scene.launch);
+  const KernelTensor& dgamma = Dgamma(scene);
   const std::size_t count = ElementCount(dgamma.shape);
   if (count > 0) Write(dgamma, count - 1, std::nan(""));
 }
 
 }  // namespace
+
+const KernelTensor& Scene::Last(Param::Kind kind, Role role) const {
+  for (std::size_t i = op.params.size(); i-- > 0;) {
+    if (op.params[i].kind == kind && op.params[i].role == role) return launch.tensors[i];
+  }
+  throw std::logic_error("the operator has no such tensor");
+}
 
 std::span<const Fault> Faults() {
   static constexpr Fault kFaults[] = {
@@ -138,10 +155,15 @@ std::span<const Fault> Faults() {
       {"nan", "the last element of dgamma is NaN", NotANumber},
       {"unwritten-tail", "the last element of dx is not written", UnwrittenTail},
       {"out-of-bounds", "the byte behind dgamma is written", OutOfBounds},
+      {"out-of-bounds-by-default", "the same, unless ACL_OPT_DETERMINISTIC is on",
+       OutOfBoundsByDefault},
       {"gap-written", "a gap between elements of a strided dx is written", GapWritten},
       {"input-changed", "the first element of x is changed", InputChanged},
       {"nondeterministic-sum", "dgamma is summed in another order in every launch",
        NondeterministicSum},
+      {"nondeterministic-by-default",
+       "as nondeterministic-sum, unless ACL_OPT_DETERMINISTIC is on: no fault",
+       NondeterministicByDefault},
       {"stale-accumulation", "dgamma is added to what memory held", StaleAccumulation},
       {"workspace-overrun", "the byte behind the workspace is written", WorkspaceOverrun},
       {"slow", "every launch takes 1.5 s more", Slow},

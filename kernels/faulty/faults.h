@@ -6,22 +6,27 @@
 #include <string_view>
 
 #include "kernels/api/kernel.h"
+#include "ops/operator.h"
 
 namespace normgrad::faulty {
 
 /// One launch of a correct kernel and what a fault may know about it.
 struct Scene {
+  const Operator& op;
   const Launch& launch;
+  void (*compute)(const Launch& launch);  // the correct kernel
   std::uint64_t workspace_bytes = 0;
   std::uint64_t launches = 0;  // of this process so far, this one included
+
+  /// The last tensor of that kind and role: x, dx, dgamma.
+  const KernelTensor& Last(Param::Kind kind, Role role) const;
 };
 
 /// A way for a device to be wrong, chosen with the environment variable NORMGRAD_FAULT.
 struct Fault {
   std::string_view name;
-  std::string_view what;  // what it does, in one line
-  /// Runs around the correct kernel: calls `compute` where the work belongs.
-  void (*run)(const Scene& scene, void (*compute)(const Launch& launch));
+  std::string_view what;            // what it does, in one line
+  void (*run)(const Scene& scene);  // calls scene.compute where the work belongs
 };
 
 /// Every fault. Those that need a tensor's elements leave a call without elements correct.

@@ -9,27 +9,34 @@
 #include <string>
 
 #include "kernels/faulty/faults.h"
+#include "ops/operators.h"
 
 namespace normgrad {
 namespace {
 
+template <const Kernel& kCorrect>
 void LaunchFaulty(const Launch& launch) {
   static std::atomic<std::uint64_t> launches = 0;
-  const Kernel& correct = cpu::kRmsNormGrad;
   const char* name = std::getenv("NORMGRAD_FAULT");
-  if (name == nullptr || *name == '\0') return correct.launch(launch);
+  if (name == nullptr || *name == '\0') return kCorrect.launch(launch);
   const auto fault = std::ranges::find(faulty::Faults(), name, &faulty::Fault::name);
   if (fault == faulty::Faults().end()) {
     throw std::runtime_error("NORMGRAD_FAULT: unknown fault " + std::string(name));
   }
-  fault->run({launch, correct.workspace_bytes(launch), ++launches}, correct.launch);
+  fault->run({FindOperator(kCorrect.name), launch, kCorrect.launch,
+              kCorrect.workspace_bytes(launch), ++launches});
+}
+
+template <const Kernel& kCorrect>
+Kernel Faulty() {
+  return {kCorrect.name, kCorrect.workspace_bytes, LaunchFaulty<kCorrect>};
 }
 
 }  // namespace
 
 std::span<const Kernel> Kernels() {
   static const Kernel kAll[] = {
-      {cpu::kRmsNormGrad.name, cpu::kRmsNormGrad.workspace_bytes, LaunchFaulty},
+      Faulty<cpu::kRmsNormGrad>(),
   };
   return kAll;
 }

@@ -63,6 +63,10 @@ class FaultTest(BenchTest):
         self.caught("out-of-bounds", "memory", "failed",
                     r"^dgammaOut: written out of bounds: byte 0 behind its end is 0x00$")
 
+    def test_a_byte_out_of_bounds_in_one_mode_only(self):
+        self.caught("out-of-bounds-by-default", "memory", "failed",
+                    r"^dgammaOut: written out of bounds: byte 0 behind its end is 0x00$")
+
     def test_a_gap_between_strided_elements(self):
         self.caught("gap-written", "memory", "failed", r"^dxOut: a gap between its elements was ",
                     sweep=SWEEP + "    layouts: [{dxOut: strided}]\n")
@@ -74,6 +78,15 @@ class FaultTest(BenchTest):
         self.caught("nondeterministic-sum", "determinism", "failed",
                     r"^\d of 5 runs differ from the first with the option on: dgammaOut\[\d+\]: "
                     r"run 2 has 0x[0-9a-f]{8}, run 1 has 0x[0-9a-f]{8}$")
+
+    def test_a_sum_that_may_differ_by_default_is_no_fault(self):
+        # The option is read in phase 1: with it on, the launches of phase 2 agree.
+        for (_, check), (outcome, reason) in self.outcomes("nondeterministic-by-default").items():
+            self.assertEqual(outcome, "passed", reason)
+            if check == "determinism":
+                self.assertRegex(reason, r"differ from the first with the option off: .*; "
+                                         r"the document promises no more$")
+        self.assertEqual(self.process.returncode, 0)
 
     def test_a_sum_onto_what_memory_held(self):
         outcomes = self.outcomes("stale-accumulation")
@@ -112,13 +125,12 @@ class FaultTest(BenchTest):
         self.outcomes("wrong-element")
         *_, last = self.process.stdout_text.rstrip().splitlines()
         rerun, *command = shlex.split(last)
-        self.assertEqual([rerun, *command[:2]], ["rerun:", "normgrad-bench", "run"])
+        self.assertEqual([rerun, *command[:2]], ["rerun:", BENCH, "run"])
         again = self.run_bench(*command[1:], "--report", "again", NORMGRAD_FAULT="wrong-element")
         self.assertEqual(again.returncode, 1)
         results = self.report("again")["results"]
         self.assertEqual([r["case_id"] for r in results], [self.report()["results"][-1]["case_id"]])
         self.assertEqual(results[0]["outputs"], self.report()["results"][-1]["outputs"])
-        self.assertTrue(BENCH.endswith("normgrad-bench"))
 
 
 if __name__ == "__main__":
