@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Fails unless a folder holds the whole report of a run: every format, every case, every answer.
+"""Fails unless a folder holds the whole report of a run: every format, every case, every answer, and
+something that passed.
 
   scripts/check_report.py FOLDER    FOLDER: what `normgrad-bench run --report` was given
 """
@@ -27,6 +28,8 @@ def complaints_about(folder: Path) -> list[str]:
                           f"{len(rows)} in report.csv")
     if totals["planned_checks"] != len(checks):
         complaints.append(f"{totals['planned_checks']} checks planned, {len(checks)} in report.json")
+    if checks and not any(check["outcome"] == "passed" for check in checks):
+        complaints.append("no check passed")
     unanswered = [entry for entry in [*results, *checks] if entry["outcome"] == "not-run"]
     if unanswered:
         complaints.append(f"{len(unanswered)} cases and checks were not run")

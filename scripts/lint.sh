@@ -7,11 +7,15 @@
 #   scripts/lint.sh --fix    format the files first
 set -euo pipefail
 cd "$(dirname "$0")/.."
+if (($# > 1)) || [[ ${1---fix} != --fix ]]; then
+  echo "scripts/lint.sh: unexpected '$*': expected --fix or nothing" >&2
+  exit 2
+fi
 source scripts/quietly.sh
 scripts/setup.sh --lint
 
 mapfile -t files < <(find src golden kernels tests -name '*.h' -o -name '*.cc' | sort)
-if [[ ${1-} == --fix ]]; then
+if (($#)); then
   clang-format -i "${files[@]}"
 fi
 clang-format --dry-run --Werror "${files[@]}"

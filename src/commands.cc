@@ -1,23 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "commands.h"
 
-#include <algorithm>
 #include <atomic>
-#include <chrono>
+#include <cerrno>
 #include <csignal>
+#include <cstdlib>
+#include <ctime>
 #include <filesystem>
 #include <set>
+#include <string>
+#include <string_view>
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
-#include "base/error.h"
+#include "console.h"
 #include "ops/describe.h"
 #include "ops/operators.h"
 #include "progress.h"
+#include "report/counted.h"
+#include "report/escape.h"
 #include "report/report_files.h"
 #include "report/summary.h"
 #include "report/totals.h"
@@ -32,14 +38,30 @@ namespace {
 std::atomic<bool> interrupted = false;
 static_assert(std::atomic<bool>::is_always_lock_free);
 
+/// Ends the run after the current case, says so, and lets the next signal end the process.
+void OnFirstSignal(int /*signal*/) {
+  static constexpr std::string_view kText =
+      "\nnormgrad-bench: stopping after this case; interrupt again to stop at once\n";
+  const int before = errno;
+  interrupted = true;
+  std::signal(SIGINT, SIG_DFL);
+  std::signal(SIGTERM, SIG_DFL);
+  // Nothing can be done about a terminal that is gone.
+  static_cast<void>(::write(STDERR_FILENO, kText.data(), kText.size()) == 0);
+  errno = before;
+}
+
 /// The first signal ends the run after the current case; a second one ends the process at once,
-/// which leaves valid reports too.
-void StopOnSignals() {
+/// which leaves valid reports too. A full disk or a closed pipe are errors of the writes
+/// concerned, not the end of the process.
+void HandleSignals() {
   struct sigaction action {};
-  action.sa_handler = [](int) { interrupted = true; };
-  action.sa_flags = static_cast<int>(SA_RESETHAND);
+  action.sa_handler = OnFirstSignal;
+  action.sa_flags = static_cast<int>(SA_RESTART);
   ::sigaction(SIGINT, &action, nullptr);
   ::sigaction(SIGTERM, &action, nullptr);
+  std::signal(SIGXFSZ, SIG_IGN);
+  std::signal(SIGPIPE, SIG_IGN);
 }
 
 spdlog::logger MakeLogger(const Options& options) {
@@ -58,22 +80,50 @@ std::vector<std::string> DevicePaths(const Options& options) {
   return {(folder / "../lib/libnormgrad_cpu.so").lexically_normal().string()};
 }
 
-std::string ReportFolder(const Options& options, std::time_t now) {
-  if (!options.report_folder.empty()) return options.report_folder;
+/// The same for two runs that start in the same second: ReportFiles tells them apart.
+std::string DefaultReportFolder(const Options& options) {
   const std::string stem = std::filesystem::path(options.sweeps.front()).stem().string();
-  return fmt::format("reports/{}-{:%Y%m%d-%H%M%S}", stem, fmt::gmtime(now));
+  return fmt::format("reports/{}-{:%Y%m%d-%H%M%S}", stem, fmt::gmtime(std::time(nullptr)));
 }
 
-RunInfo Describe(const Options& options, const Sweep& sweep, const Device& device,
-                 std::time_t now) {
+std::string UtcNow() {
+  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));
+}
+
+std::string PathsOf(const DeviceLibrary& library) {
+  return fmt::format("{}", fmt::join(library.paths(), ","));
+}
+
+/// Runs a step before the first case. A device that fails in it does not start.
+template <typename Step>
+auto Starting(const DeviceLibrary& library, Step step) {
+  try {
+    return step();
+  } catch (const DeviceError& error) {
+    throw StartError(
+        fmt::format("{}: the device does not start: {}", PathsOf(library), error.what()));
+  }
+}
+
+Device OpenDevice(const DeviceLibrary& library, const Options& options) {
+  return Starting(library,
+                  [&] { return Device(library, options.device_id, options.timeout_seconds); });
+}
+
+RunInfo Describe(const Options& options, const CheckOptions& checks, const Sweep& sweep,
+                 const Device& device) {
   RunInfo info;
   info.tool_version = kVersion;
-  info.started_utc = fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(now));
+  info.started_utc = UtcNow();
   info.command_line = options.command_line;
   info.sweeps = sweep.files;
-  info.device_library = fmt::format("{}", fmt::join(device.library().paths(), ","));
+  info.device_library = PathsOf(device.library());
   info.device_description = device.Description();
   info.host = HostDescription();
+  info.profile = Name(checks.profile);
+  info.repeats = static_cast<std::uint64_t>(checks.repeats);
+  info.threads = checks.threads;
+  info.timeout_seconds = options.timeout_seconds;
   info.planned_cases = sweep.cases.size();
   for (const Case& the_case : sweep.cases) info.planned_checks += the_case.checks.size();
   for (const Drop& drop : sweep.drops) info.dropped_combinations += drop.count;
@@ -106,57 +156,60 @@ int RunSweeps(const Options& options) {
   const Sweep sweep = LoadSweeps(options.sweeps, options.selection);
   const DeviceLibrary library(DevicePaths(options));
   RequireOperators(sweep, library);
-  const Device device(library, options.device_id, options.timeout_seconds);
-  device.SetThreads(options.threads);
-  const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
-  ReportFiles reports(ReportFolder(options, now), options.formats,
-                      Describe(options, sweep, device, now));
+  const Device device = OpenDevice(library, options);
+  const CheckOptions checks = ChecksFrom(options);
+  RunInfo info = Starting(library, [&] {
+    device.SetThreads(options.threads);
+    return Describe(options, checks, sweep, device);
+  });
+  HandleSignals();
+  const bool by_default = options.report_folder.empty();
+  ReportFiles reports(by_default ? DefaultReportFolder(options) : options.report_folder,
+                      options.formats, std::move(info),
+                      by_default ? IfFolderExists::kTakeAnother : IfFolderExists::kReplaceReports);
 
   spdlog::logger log = MakeLogger(options);
-  Totals totals = Totals::Of(reports.overview().info());
-  StopOnSignals();
   {
-    ProgressPrinter progress(sweep.cases.size(), options.quiet);
-    InProcessExecutor executor(device, ChecksFrom(options),
-                               [&](const Case& the_case, std::string_view check) {
-                                 progress.OnCheck(the_case.Id(), check);
-                                 log.debug("{}: {}", the_case.Id(), check);
-                               });
+    // Between the lines of a log there is no place for a line that is rewritten.
+    ProgressPrinter progress(sweep.cases.size(), options.quiet || options.verbose);
+    InProcessExecutor executor(device, checks, [&](const Case& the_case, std::string_view check) {
+      progress.OnCheck(the_case.Id(), check);
+      log.debug("{}: {}", the_case.Id(), check);
+    });
     RunCases(sweep.cases, executor,
              {.interrupted = [] { return interrupted.load(); },
               .on_result =
                   [&](Result result) {
                     result.rerun = RerunCommand(options, result.case_id);
-                    totals.Add(result);
                     reports.Add(result);
                     progress.OnResult(result);
-                    log.debug("{}: {} {}", result.case_id, Name(result.outcome), result.reason);
+                    log.debug("{}: {} {}", result.case_id, Name(result.outcome),
+                              OneLine(result.reason));
                   }});
   }
-  reports.Finish(totals);
-  fmt::print("{}", Summary(reports.overview(), reports.paths()));
-  if (device.lost()) {
-    std::fflush(stdout);
-    std::_Exit(ExitCode(totals));
-  }
-  return ExitCode(totals);
+  reports.Finish(UtcNow());
+  WriteOutput(Summary(reports.overview(), reports.paths()));
+  const int exit_code = ExitCode(reports.overview().totals());
+  if (device.lost()) std::_Exit(FlushOutput(exit_code));
+  return exit_code;
 }
 
 int ListCases(const Options& options) {
   const Sweep sweep = LoadSweeps(options.sweeps, options.selection);
   if (!options.quiet) {
     for (const Case& the_case : sweep.cases) {
-      fmt::print("{}  {}\n", the_case.Id(), fmt::join(the_case.checks, ","));
+      Print("{}  {}\n", the_case.Id(), fmt::join(the_case.checks, ","));
     }
-    fmt::print("\n");
+    WriteOutput("\n");
   }
   std::uint64_t checks = 0;
   for (const Case& the_case : sweep.cases) checks += the_case.checks.size();
-  fmt::print("{} combinations: {} cases with {} checks, {} dropped\n", sweep.combinations,
-             sweep.cases.size(), checks, sweep.combinations - sweep.cases.size());
+  Print("{}: {} with {}, {} dropped\n", Counted(sweep.combinations, "combination"),
+        Counted(sweep.cases.size(), "case"), Counted(checks, "check"),
+        sweep.combinations - sweep.cases.size());
   for (const Drop& drop : sweep.drops) {
-    fmt::print("  {} dropped by {}: {}\n      e.g. {}\n", drop.count, drop.source, drop.reason,
-               drop.example);
+    Print("  {} dropped by {}: {}\n      e.g. {}\n", drop.count, drop.source, drop.reason,
+          drop.example);
   }
   return 0;
 }
@@ -166,23 +219,23 @@ int DescribeOperators(const Options& options) {
   for (const std::string& name : options.operators) operators.push_back(&FindOperator(name));
   if (operators.empty()) operators.assign(AllOperators().begin(), AllOperators().end());
   for (std::size_t i = 0; i < operators.size(); ++i) {
-    fmt::print("{}{}", i > 0 ? "\n" : "", Describe(*operators[i]));
+    Print("{}{}", i > 0 ? "\n" : "", Describe(*operators[i]));
   }
   return 0;
 }
 
 int ShowDevices(const Options& options) {
   const DeviceLibrary library(DevicePaths(options));
-  const Device device(library, options.device_id, options.timeout_seconds);
-  fmt::print("library   {}\ndevice    {}: {}\n", fmt::join(library.paths(), ","), options.device_id,
-             device.Description());
+  const Device device = OpenDevice(library, options);
+  Print("library   {}\ndevice    {}: {}\n", PathsOf(library), options.device_id,
+        Starting(library, [&] { return device.Description(); }));
   const bool any_product = library.api().set_product != nullptr;
   const Product* product = ProductOfSoc(device.SocName());
-  fmt::print("product   {}\n", any_product          ? "any: it can stand in for every product"
-                               : product != nullptr ? product->key
-                                                    : "unknown to this tool");
+  Print("product   {}\n", any_product          ? "any: it can stand in for every product"
+                          : product != nullptr ? product->key
+                                               : "unknown to this tool");
   for (const Operator* op : AllOperators()) {
-    fmt::print("operator  {}: {}\n", op->api, library.Offers(*op) ? "offered" : "missing");
+    Print("operator  {}: {}\n", op->api, library.Offers(*op) ? "offered" : "missing");
   }
   return 0;
 }

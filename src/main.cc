@@ -1,26 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <cstdio>
 #include <exception>
-
-#include <fmt/format.h>
+#include <string>
 
 #include "base/error.h"
 #include "commands.h"
+#include "console.h"
 #include "options.h"
 
-int main(int argc, char** argv) try {
-  using normgrad::Options;
-  const Options options = normgrad::ParseOptions(argc, argv);
+namespace normgrad {
+namespace {
+
+int Run(const Options& options) {
   switch (options.command) {
-    case Options::Command::kRun: return normgrad::RunSweeps(options);
-    case Options::Command::kList: return normgrad::ListCases(options);
-    case Options::Command::kDescribe: return normgrad::DescribeOperators(options);
-    case Options::Command::kDevices: return normgrad::ShowDevices(options);
+    case Options::Command::kRun: return RunSweeps(options);
+    case Options::Command::kList: return ListCases(options);
+    case Options::Command::kDescribe: return DescribeOperators(options);
+    case Options::Command::kDevices: return ShowDevices(options);
+    case Options::Command::kNone: return 0;
   }
+  return 0;
+}
+
+}  // namespace
+}  // namespace normgrad
+
+int main(int argc, char** argv) try {
+  return normgrad::FlushOutput(normgrad::Run(normgrad::ParseOptions(argc, argv)));
 } catch (const normgrad::Error& error) {
-  fmt::print(stderr, "normgrad-bench: {}\n", error.what());
+  normgrad::PrintError(error.what());
   return 2;
+} catch (const normgrad::StartError& error) {
+  normgrad::PrintError(error.what());
+  return 5;
 } catch (const std::exception& error) {
-  fmt::print(stderr, "normgrad-bench: internal error: {}\n", error.what());
+  normgrad::PrintError(std::string("internal error: ") + error.what());
   return 70;  // EX_SOFTWARE: a bug of ours, none of the documented codes
 }

@@ -2,7 +2,10 @@
 #include "options.h"
 
 #include <algorithm>
-#include <cstdlib>
+#include <charconv>
+#include <limits>
+#include <sstream>
+#include <type_traits>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -11,6 +14,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "checks/check.h"
+#include "console.h"
 #include "report/format.h"
 #include "version.h"
 
@@ -36,6 +40,39 @@ std::string KnownChecks() {
   return text;
 }
 
+std::string KnownFormats() {
+  std::string text;
+  for (const Format& format : Formats()) {
+    text += fmt::format("\n  {:<13}{}", format.extension, format.meaning);
+  }
+  return text;
+}
+
+/// Reads all of `text` as a decimal number in [least, most].
+template <typename Number>
+Number ParseNumber(std::string_view option, std::string_view text, Number least, Number most) {
+  Number number{};
+  const char* const end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, number);
+  // Written so that NaN is out of range.
+  if (error != std::errc() || stop != end || !(number >= least && number <= most)) {
+    throw Error("{} {}: expected a {}number from {} to {}", option, text,
+                std::is_integral_v<Number> ? "whole " : "", least, most);
+  }
+  return number;
+}
+
+/// An option that is a number in [least, most]. The library's own reading of numbers takes 010 for
+/// 8, -1 for 2^64 - 1 and nan for a number in any range.
+template <typename Number, typename Target>
+CLI::Option* AddNumber(CLI::App* command, const std::string& name, Target* target, Number least,
+                       Number most, const std::string& help) {
+  const auto read = [name, target, least, most](const std::string& text) {
+    *target = ParseNumber<Number>(name, text, least, most);
+  };
+  return command->add_option_function<std::string>(name, read, help)->allow_extra_args(false);
+}
+
 void AddSelection(CLI::App* command, Options* options) {
   command->add_option("sweeps", options->sweeps, "sweep files (YAML; see cases/README.md)")
       ->required()
@@ -58,9 +95,9 @@ void AddSelection(CLI::App* command, Options* options) {
       ->delimiter(',')
       ->allow_extra_args(false)
       ->type_name("NAME");
-  command
-      ->add_option("--seed", options->selection.seed,
-                   "seed of all random data, instead of the sweep's")
+  AddNumber<std::uint64_t>(command, "--seed", &options->selection.seed, 0,
+                           std::numeric_limits<std::uint64_t>::max(),
+                           "seed of all random data, instead of the sweep's")
       ->type_name("N");
 }
 
@@ -72,8 +109,9 @@ void AddDevice(CLI::App* command, Options* options) {
       ->delimiter(',')
       ->allow_extra_args(false)
       ->type_name("LIB,...");
-  command->add_option("--device-id", options->device_id, "which device of the library")
-      ->capture_default_str()
+  AddNumber<std::int32_t>(command, "--device-id", &options->device_id, 0,
+                          std::numeric_limits<std::int32_t>::max(), "which device of the library")
+      ->default_str("0")
       ->type_name("N");
 }
 
@@ -83,8 +121,9 @@ Options ParseOptions(int argc, char** argv) {
   Options options;
   for (int i = 0; i < argc; ++i) {
     if (i > 0) options.command_line += ' ';
-    options.command_line += i == 0 ? "normgrad-bench" : ShellWord(argv[i]);
+    options.command_line += ShellWord(argv[i]);
   }
+  if (argc > 0) options.program = argv[0];
 
   CLI::App app{
       "Validates and benchmarks backward-normalisation operators through CANN's two-stage API.\n"
@@ -94,7 +133,7 @@ Options ParseOptions(int argc, char** argv) {
   app.set_version_flag("--version", std::string("normgrad-bench ") + kVersion);
   app.footer(
       "Exit codes: 0 nothing failed, 1 a verdict failed, 2 something you can fix, "
-      "5 the device failed.");
+      "5 the device failed or answers are missing.");
 
   CLI::App* run = app.add_subcommand("run", "Run the cases of sweep files, judge and report");
   AddSelection(run, &options);
@@ -107,12 +146,13 @@ Options ParseOptions(int argc, char** argv) {
       ->allow_extra_args(false)
       ->capture_default_str()
       ->type_name("NAME,...");
-  run->add_option("--threads", options.threads,
-                  "threads of the oracle and of a CPU device; 0: all cores")
-      ->capture_default_str()
+  AddNumber<unsigned>(run, "--threads", &options.threads, 0, 1024,
+                      "threads of the oracle and of a CPU device; 0: all cores")
+      ->default_str("0")
       ->type_name("N");
-  run->add_option("--repeats", options.repeats, "launches per determinism mode, at least 2")
-      ->capture_default_str()
+  AddNumber<int>(run, "--repeats", &options.repeats, 2, 100000,
+                 "launches per determinism mode; one alone has nothing to differ from")
+      ->default_str("5")
       ->type_name("N");
   std::string profile = "expanded";
   run->add_option("--profile", profile,
@@ -120,13 +160,13 @@ Options ParseOptions(int argc, char** argv) {
                   "stricter")
       ->check(CLI::IsMember({"expanded", "centred"}))
       ->capture_default_str();
-  run->add_option("--timeout", options.timeout_seconds, "seconds one launch may take")
-      ->check(CLI::Range(0.001, 2e6))
-      ->capture_default_str()
+  AddNumber<double>(run, "--timeout", &options.timeout_seconds, 0.001, 2e6,
+                    "seconds one launch may take")
+      ->default_str("60")
       ->type_name("S");
   run->add_flag("-v,--verbose", options.verbose, "log every case and check");
   run->add_flag("-q,--quiet", options.quiet, "no progress; the summary only");
-  run->footer("Checks:" + KnownChecks());
+  run->footer("Checks:" + KnownChecks() + "\n\nFormats:" + KnownFormats());
 
   CLI::App* list = app.add_subcommand(
       "list", "List the cases of sweep files, with counts and why combinations were dropped");
@@ -146,23 +186,25 @@ Options ParseOptions(int argc, char** argv) {
     commands.push_back(command->get_name());
   }
   const std::string_view first = argc > 1 ? argv[1] : "-";
-  if (!first.starts_with('-') && std::ranges::find(commands, first) == commands.end()) {
+  const bool is_command = std::ranges::find(commands, first) != commands.end();
+  if (!first.starts_with('-') && !is_command) {
     throw Error("unknown command '{}': {}", first, Suggest(first, commands));
   }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    // Help and version "errors" have exit code 0 and print themselves.
+    // Help and version are "errors" with exit code 0 that print themselves.
     if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {
-      std::exit(app.exit(error));
+      std::ostringstream text;
+      app.exit(error, text, text);
+      WriteOutput(text.str());
+      return Options();
     }
-    throw Error("{}; see normgrad-bench --help", error.what());
-  }
-  if (options.repeats < 2) {
-    throw Error("--repeats {}: one launch has nothing to differ from: at least 2", options.repeats);
+    throw Error("{}; see normgrad-bench {}--help", error.what(),
+                is_command ? fmt::format("{} ", first) : "");
   }
   for (const std::string& format : options.formats) FindFormat(format);
-  options.profile = profile == "centred" ? Profile::kCentred : Profile::kExpanded;
+  options.profile = profile == Name(Profile::kCentred) ? Profile::kCentred : Profile::kExpanded;
   options.command = run->parsed()        ? Options::Command::kRun
                     : list->parsed()     ? Options::Command::kList
                     : describe->parsed() ? Options::Command::kDescribe
@@ -170,9 +212,13 @@ Options ParseOptions(int argc, char** argv) {
   return options;
 }
 
+std::string_view Name(Profile profile) {
+  return profile == Profile::kCentred ? "centred" : "expanded";
+}
+
 std::string RerunCommand(const Options& options, const std::string& case_id) {
   const Options defaults;
-  std::string command = "normgrad-bench run";
+  std::string command = ShellWord(options.program) + " run";
   for (const std::string& sweep : options.sweeps) command += ' ' + ShellWord(sweep);
   command += " --case " + ShellWord(case_id);
   if (!options.device.empty()) {
@@ -186,7 +232,8 @@ std::string RerunCommand(const Options& options, const std::string& case_id) {
   if (options.selection.seed) command += fmt::format(" --seed {}", *options.selection.seed);
   if (options.threads != defaults.threads) command += fmt::format(" --threads {}", options.threads);
   if (options.repeats != defaults.repeats) command += fmt::format(" --repeats {}", options.repeats);
-  if (options.profile != defaults.profile) command += " --profile centred";
+  if (options.profile != defaults.profile)
+    command += fmt::format(" --profile {}", Name(options.profile));
   if (options.timeout_seconds != defaults.timeout_seconds) {
     command += fmt::format(" --timeout {}", options.timeout_seconds);
   }

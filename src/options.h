@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "golden/oracle.h"
@@ -12,8 +13,8 @@ namespace normgrad {
 
 /// What the command line says. One struct for all subcommands: each reads its own part.
 struct Options {
-  enum class Command { kRun, kList, kDescribe, kDevices };
-  Command command = Command::kRun;
+  enum class Command { kNone, kRun, kList, kDescribe, kDevices };  // kNone: help was asked for
+  Command command = Command::kNone;
 
   // run, list
   std::vector<std::string> sweeps;
@@ -36,11 +37,15 @@ struct Options {
 
   bool verbose = false;
   bool quiet = false;
+  std::string program = "normgrad-bench";  // as typed
   std::string command_line;
 };
 
-/// Parses the command line. Prints help or version and exits 0 when asked for; throws Error for
-/// anything that cannot be understood.
+/// As `--profile` spells it.
+std::string_view Name(Profile profile);
+
+/// Parses the command line. Prints help or version when asked for; throws Error for anything that
+/// cannot be understood.
 Options ParseOptions(int argc, char** argv);
 
 /// The command that reruns one case as `options` would run it.

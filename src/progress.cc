@@ -2,6 +2,7 @@
 #include "progress.h"
 
 #include <cstdio>
+#include <string>
 
 #include <fmt/format.h>
 #include <sys/ioctl.h>
@@ -21,34 +22,46 @@ std::size_t TerminalColumns() {
 
 }  // namespace
 
-ProgressPrinter::ProgressPrinter(std::uint64_t planned_cases, bool quiet)
-    : enabled_(!quiet && ::isatty(STDERR_FILENO) == 1) {
+ProgressPrinter::ProgressPrinter(std::uint64_t planned_cases, bool quiet) {
   progress_.planned = planned_cases;
+  if (!quiet && ::isatty(STDERR_FILENO) == 1) {
+    drawer_ = std::jthread([this](const std::stop_token& stop) { KeepDrawing(stop); });
+  }
 }
 
 ProgressPrinter::~ProgressPrinter() {
-  if (enabled_) fmt::print(stderr, "{}", kEraseLine);
+  if (!drawer_.joinable()) return;
+  drawer_.request_stop();
+  drawer_.join();
+  std::fputs(kEraseLine, stderr);
 }
 
 void ProgressPrinter::OnCheck(std::string_view case_id, std::string_view check) {
+  const std::lock_guard lock(mutex_);
   progress_.case_id = case_id;
   progress_.check = check;
-  Draw();
 }
 
 void ProgressPrinter::OnResult(const Result& result) {
+  const std::lock_guard lock(mutex_);
+  outcomes_.Add(result.outcome);
   ++progress_.answered;
-  if (IsFailure(result.outcome)) ++progress_.failures;
+  progress_.failures = outcomes_.Failures();
+}
+
+void ProgressPrinter::KeepDrawing(const std::stop_token& stop) {
+  std::unique_lock lock(mutex_);
+  while (!stop.stop_requested()) {
+    Draw();
+    stopping_.wait_for(lock, stop, kRedrawEvery, [] { return false; });
+  }
 }
 
 void ProgressPrinter::Draw() {
-  const Clock::time_point now = Clock::now();
-  if (!enabled_ || now - drawn_ < kRedrawEvery) return;
-  drawn_ = now;
-  progress_.seconds = std::chrono::duration<double>(now - started_).count();
+  const auto elapsed = std::chrono::steady_clock::now() - started_;
+  progress_.seconds = std::chrono::duration<double>(elapsed).count();
   progress_.columns = TerminalColumns() - 1;
-  fmt::print(stderr, "{}{}", kEraseLine, ProgressLine(progress_));
-  std::fflush(stderr);
+  std::fputs((kEraseLine + ProgressLine(progress_)).c_str(), stderr);
 }
 
 }  // namespace normgrad

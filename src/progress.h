@@ -2,11 +2,15 @@
 #pragma once
 
 #include <chrono>
+#include <condition_variable>
 #include <cstdint>
-#include <string>
+#include <mutex>
+#include <stop_token>
 #include <string_view>
+#include <thread>
 
 #include "report/summary.h"
+#include "report/totals.h"
 
 namespace normgrad {
 
@@ -23,13 +27,17 @@ class ProgressPrinter {
   void OnResult(const Result& result);
 
  private:
-  void Draw();
+  /// Draws at regular times until asked to stop. Drawing where the news come in would either slow
+  /// down short cases or, drawing only some of them, show an old check all through a long one.
+  void KeepDrawing(const std::stop_token& stop);
+  void Draw();  // mutex_ is held
 
-  using Clock = std::chrono::steady_clock;
-  bool enabled_;
+  const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
+  std::mutex mutex_;  // of what follows
   Progress progress_;
-  Clock::time_point started_ = Clock::now();
-  Clock::time_point drawn_{};
+  OutcomeCounts outcomes_;
+  std::condition_variable_any stopping_;
+  std::jthread drawer_;  // last: it must end before what it uses
 };
 
 }  // namespace normgrad

@@ -18,18 +18,49 @@ std::string Picture(char c) {
   return {'\xe2', '\x90', static_cast<char>(0x80 + low)};
 }
 
+unsigned char ByteAt(std::string_view text, std::size_t index) {
+  return static_cast<unsigned char>(text[index]);
+}
+
+/// True if `text` starts with one of U+0080 to U+009F, which terminals obey.
+bool StartsWithC1(std::string_view text) {
+  return text.size() > 1 && text[0] == '\xc2' && ByteAt(text, 1) >= 0x80 && ByteAt(text, 1) < 0xa0;
+}
+
+/// Bytes of the UTF-8 character that `text`, which is not empty, starts with; 0 if with none.
+std::size_t CharacterBytes(std::string_view text) {
+  const unsigned char first = ByteAt(text, 0);
+  const std::size_t bytes = first < 0x80   ? 1
+                            : first < 0xc2 ? 0
+                            : first < 0xe0 ? 2
+                            : first < 0xf0 ? 3
+                            : first < 0xf5 ? 4
+                                           : 0;
+  if (bytes > text.size()) return 0;
+  for (std::size_t i = 1; i < bytes; ++i) {
+    if ((ByteAt(text, i) & 0xc0) != 0x80) return 0;
+  }
+  return bytes;
+}
+
 }  // namespace
 
 std::string OneLine(std::string_view text) {
   std::string line;
-  for (const char c : text) {
+  while (!text.empty()) {
+    const char c = text.front();
+    std::size_t bytes = CharacterBytes(text);
     if (c == '\n' || c == '\r' || c == '\t') {
       line += ' ';
     } else if (IsControl(c)) {
       line += Picture(c);
+    } else if (bytes == 0 || StartsWithC1(text)) {
+      line += "\uFFFD";
+      bytes = std::max<std::size_t>(bytes, 1);
     } else {
-      line += c;
+      line += text.substr(0, bytes);
     }
+    text.remove_prefix(bytes);
   }
   return line;
 }

@@ -7,8 +7,8 @@
 namespace normgrad {
 
 /// `text` on one line and safe for a terminal: line ends and tabs become spaces, other control
-/// characters their pictures (U+2400 and on), so that a device's message cannot colour, overwrite
-/// or forge lines of ours.
+/// characters their pictures (U+2400 and on), C1 controls and what is not UTF-8 U+FFFD, so that a
+/// device's message cannot colour, overwrite or forge lines of ours.
 std::string OneLine(std::string_view text);
 
 /// `text` as the content of one Markdown table cell: shown literally by CommonMark and GitHub

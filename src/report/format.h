@@ -17,7 +17,7 @@ namespace normgrad {
 /// results before `overview.finished()`, or writing n results costs n^2.
 struct Format {
   std::string_view extension;  // "csv"
-  std::string_view meaning;    // for --help
+  std::string_view meaning;    // one line, for --help
   std::string (*head)(const RunInfo& info);
   std::string (*row)(const Result& result, bool first);
   std::string (*tail)(const Overview& overview);

@@ -88,6 +88,7 @@ void Fields(T& r, auto&& field) {
   field("layout", r.layout);
   field("fill", r.fill);
   field("seed", r.seed);
+  field("eps", r.eps);
   field("source", r.source);
   field("rerun", r.rerun);
   field("outcome", r.outcome);
@@ -110,6 +111,10 @@ void Fields(T& r, auto&& field) {
   field("device_library", r.device_library);
   field("device_description", r.device_description);
   field("host", r.host);
+  field("profile", r.profile);
+  field("repeats", r.repeats);
+  field("threads", r.threads);
+  field("timeout_seconds", r.timeout_seconds);
   field("planned_cases", r.planned_cases);
   field("planned_checks", r.planned_checks);
   field("dropped_combinations", r.dropped_combinations);
@@ -243,8 +248,9 @@ std::string JsonRow(const Result& result, bool first) {
 }
 
 std::string JsonTail(const Overview& overview) {
-  return fmt::format("\n],\n\"totals\": {},\n\"finished\": {}\n}}\n",
-                     Dump(WriteTotals(overview.totals())), overview.finished());
+  return fmt::format("\n],\n\"totals\": {},\n\"finished\": {},\n\"finished_utc\": {}\n}}\n",
+                     Dump(WriteTotals(overview.totals())), overview.finished(),
+                     Dump(overview.finished_utc()));
 }
 
 }  // namespace normgrad

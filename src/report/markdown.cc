@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "report/columns.h"
+#include "report/counted.h"
 #include "report/escape.h"
 #include "report/format.h"
 
@@ -59,9 +60,11 @@ std::string TotalsSection(const Overview& overview) {
   const Totals& totals = overview.totals();
   std::string text = "## Totals\n\n";
   if (!overview.finished()) text += "**The run goes on, or ended before its time.**\n\n";
-  text += fmt::format("{} of {} cases and {} of {} checks are answered; exit code {}.\n\n",
-                      totals.cases.Answered(), totals.planned_cases, totals.AnsweredChecks(),
-                      totals.planned_checks, ExitCode(totals));
+  text +=
+      fmt::format("Answered: {} of {} and {} of {}; exit code {}.{}\n\n", totals.cases.Answered(),
+                  Counted(totals.planned_cases, "case"), totals.AnsweredChecks(),
+                  Counted(totals.planned_checks, "check"), ExitCode(totals),
+                  overview.finished() ? fmt::format(" Finished {}.", overview.finished_utc()) : "");
   std::vector<std::string_view> names = {"outcome", "cases"};
   for (const CheckTotals& check : totals.checks) names.push_back(check.check);
   text += TableHead(names);
@@ -78,9 +81,9 @@ std::string TotalsSection(const Overview& overview) {
   }
   if (overview.info().dropped_combinations > 0) {
     text += fmt::format(
-        "\n{} combinations that the sweeps describe were dropped, because the operator's contract "
-        "or the product rules them out; they are not among the planned cases.\n",
-        overview.info().dropped_combinations);
+        "\nDropped: {} that the sweeps describe but the operator's contract or the product rules "
+        "out, and that are not among the planned cases.\n",
+        Counted(overview.info().dropped_combinations, "combination"));
   }
   return text;
 }
@@ -140,12 +143,17 @@ std::string ThroughputSection(const Overview& overview, std::size_t limit) {
   std::string text = "\n## Throughput\n\n";
   if (overview.throughput().empty()) return text + "No case was timed.\n";
   text += "Lowest share of the device's own copy first.\n\n" + TableHead(kThroughputColumns);
+  std::string notes;
   std::size_t listed = 0;
   for (const auto& [fraction, result] : overview.throughput()) {
     if (listed == limit) break;
     ++listed;
     text += TableRow(result, kThroughputColumns);
+    if (const std::string note = ReasonOf(result, "throughput"); !note.empty()) {
+      notes += fmt::format("- {}: {}\n", MarkdownCell(result.case_id), MarkdownCell(note));
+    }
   }
+  if (!notes.empty()) text += "\nNotes:\n\n" + notes;
   return text + More(overview.throughput_results(), listed);
 }
 
@@ -166,7 +174,11 @@ std::string MarkdownHead(const RunInfo& info) {
   row("device library", info.device_library);
   row("device", info.device_description);
   row("host", info.host);
-  row("planned", fmt::format("{} cases, {} checks", info.planned_cases, info.planned_checks));
+  row("settings",
+      fmt::format("profile {}, {}, {}, timeout {} s", info.profile, Counted(info.repeats, "repeat"),
+                  Counted(info.threads, "thread"), info.timeout_seconds));
+  row("planned", fmt::format("{}, {}", Counted(info.planned_cases, "case"),
+                             Counted(info.planned_checks, "check")));
   text +=
       "\n[Totals](#totals) · [Failures](#failures) · [Margins](#margins) · "
       "[Throughput](#throughput)\n\n<details>\n<summary>All cases</summary>\n\n";

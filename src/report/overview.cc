@@ -27,6 +27,11 @@ const TimingResult* FindTiming(const Result& result, std::string_view mode) {
   return found == timings.end() ? nullptr : &*found;
 }
 
+std::string ReasonOf(const Result& result, std::string_view check) {
+  const auto found = std::ranges::find(result.checks, check, &CheckResult::check);
+  return found == result.checks.end() ? "" : found->reason;
+}
+
 const OutputResult* WorstOutput(const Result& result) {
   const OutputResult* worst = nullptr;
   for (const OutputResult& output : result.outputs) {
@@ -40,14 +45,27 @@ Overview::Overview(RunInfo info) : info_(std::move(info)), totals_(Totals::Of(in
 void Overview::Add(const Result& result) {
   ++results_;
   totals_.Add(result);
-  if (IsFailure(result.outcome) && failures_.size() < kKept) failures_.push_back(result);
+  if (!HasVerdict(result.outcome)) AddUnjudged(result);
+  const bool failed = IsFailure(result.outcome) && result.outcome != Outcome::kNotRun;
+  if (failed && failures_.size() < kKept) failures_.push_back(result);
   AddMargins(result);
   if (result.throughput) AddThroughput(result);
 }
 
-void Overview::Finish(const Totals& totals) {
-  totals_ = totals;
+void Overview::Finish(std::string finished_utc) {
   finished_ = true;
+  finished_utc_ = std::move(finished_utc);
+}
+
+void Overview::AddUnjudged(const Result& result) {
+  const auto found = std::ranges::find_if(unjudged_, [&](const Unjudged& known) {
+    return known.outcome == result.outcome && known.reason == result.reason;
+  });
+  if (found != unjudged_.end()) {
+    ++found->cases;
+  } else if (unjudged_.size() < kKept) {
+    unjudged_.push_back({.outcome = result.outcome, .reason = result.reason, .cases = 1});
+  }
 }
 
 void Overview::AddMargins(const Result& result) {

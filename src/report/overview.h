@@ -24,11 +24,18 @@ struct WorstMargin {
   std::uint64_t violations = 0;  // of all these cases
 };
 
+/// Cases that have no verdict, and why.
+struct Unjudged {
+  Outcome outcome = Outcome::kSkipped;  // skipped, unsupported or not-run
+  std::string reason{};
+  std::uint64_t cases = 0;
+};
+
 /// What every summary of a run tells: filled case by case, in memory that does not grow with the
 /// number of cases.
 class Overview {
  public:
-  /// Failures and throughput results kept whole; the counts know about the others.
+  /// Failures, throughput results and reasons kept whole; the counts know about the others.
   static constexpr std::size_t kKept = 1000;
 
   /// Throughput results by copy_fraction, lowest first; those without a copy fraction last.
@@ -38,14 +45,17 @@ class Overview {
 
   void Add(const Result& result);
 
-  /// Says that no more results follow; `totals` is the account to report.
-  void Finish(const Totals& totals);
+  /// Says that no more results follow, and when that was: "2026-11-20T16:20:00Z".
+  void Finish(std::string finished_utc);
 
   const RunInfo& info() const { return info_; }
   const Totals& totals() const { return totals_; }
 
-  /// The first kKept cases that failed, in the order they were added.
+  /// The first kKept cases that failed, in the order they were added; none that were not run.
   const std::vector<Result>& failures() const { return failures_; }
+
+  /// The first kKept reasons for having no verdict, in the order they were first given.
+  const std::vector<Unjudged>& unjudged() const { return unjudged_; }
 
   /// Ordered by operator, output and dtype.
   const std::vector<WorstMargin>& margins() const { return margins_; }
@@ -62,23 +72,32 @@ class Overview {
   /// True after Finish(): otherwise the run goes on, or ended without saying so.
   bool finished() const { return finished_; }
 
+  /// What Finish() was told; empty before.
+  const std::string& finished_utc() const { return finished_utc_; }
+
  private:
+  void AddUnjudged(const Result& result);
   void AddMargins(const Result& result);
   void AddThroughput(const Result& result);
 
   RunInfo info_;
   Totals totals_;
   std::vector<Result> failures_;
+  std::vector<Unjudged> unjudged_;
   std::vector<WorstMargin> margins_;
   Throughput throughput_;
   std::optional<Result> fastest_;
   std::uint64_t results_ = 0;
   std::uint64_t throughput_results_ = 0;
   bool finished_ = false;
+  std::string finished_utc_;
 };
 
 /// The timing of `mode`, "cold" or "hot"; null if the case has none.
 const TimingResult* FindTiming(const Result& result, std::string_view mode);
+
+/// What the check of this name had to say; empty if it said nothing or was not asked.
+std::string ReasonOf(const Result& result, std::string_view check);
 
 /// The output with the largest margin, NaN being larger than anything; null if there is none.
 const OutputResult* WorstOutput(const Result& result);

@@ -21,7 +21,32 @@ std::string ErrorText(int error) { return std::generic_category().message(error)
 /// Folders that exist only for a report: removed again, while empty, unless Keep() is called.
 class NewFolders {
  public:
-  explicit NewFolders(const std::filesystem::path& folder) {
+  NewFolders(std::filesystem::path folder, IfFolderExists if_exists) : folder_(std::move(folder)) {
+    if (if_exists == IfFolderExists::kReplaceReports) {
+      Create(folder_);
+      return;
+    }
+    Create(folder_.parent_path());
+    const std::string wanted = folder_.string();
+    std::error_code error;
+    // Only the process that creates the folder gets it, however many start at once.
+    for (int n = 2; !std::filesystem::create_directory(folder_, error); ++n) {
+      if (error) Refuse(folder_, error.message());
+      folder_ = wanted + "-" + std::to_string(n);
+    }
+    missing_.insert(missing_.begin(), folder_);
+  }
+  NewFolders(const NewFolders&) = delete;
+  NewFolders& operator=(const NewFolders&) = delete;
+  ~NewFolders() { Remove(); }
+
+  const std::filesystem::path& folder() const { return folder_; }
+
+  void Keep() { missing_.clear(); }
+
+ private:
+  void Create(const std::filesystem::path& folder) {
+    if (folder.empty()) return;
     std::error_code error;
     for (auto path = folder; !path.empty() && !std::filesystem::exists(path, error);
          path = path.parent_path()) {
@@ -29,24 +54,22 @@ class NewFolders {
     }
     std::filesystem::create_directories(folder, error);
     if (error || !std::filesystem::is_directory(folder, error)) {
-      const std::string reason = error ? error.message() : "a file of that name is in the way";
-      Remove();
-      throw Error("{}: cannot create this folder: {}: name a folder that can be written",
-                  folder.string(), reason);
+      Refuse(folder, error ? error.message() : "a file of that name is in the way");
     }
   }
-  NewFolders(const NewFolders&) = delete;
-  NewFolders& operator=(const NewFolders&) = delete;
-  ~NewFolders() { Remove(); }
 
-  void Keep() { missing_.clear(); }
+  [[noreturn]] void Refuse(const std::filesystem::path& folder, const std::string& reason) {
+    Remove();
+    throw Error("{}: cannot create this folder: {}: name a folder that can be written",
+                folder.string(), reason);
+  }
 
- private:
   void Remove() {
     std::error_code ignored;
     for (const auto& path : missing_) std::filesystem::remove(path, ignored);
   }
 
+  std::filesystem::path folder_;
   std::vector<std::filesystem::path> missing_;  // deepest first
 };
 
@@ -56,17 +79,11 @@ class ReportFiles::File {
  public:
   /// Writes an empty report beside the file's final place.
   File(const std::filesystem::path& folder, const Format& format, const Overview& overview)
-      : format_(format),
-        path_(folder / ("report." + std::string(format.extension))),
-        draft_(path_.string() + ".new") {
+      : format_(format), path_(folder / ("report." + std::string(format.extension))) {
     if (std::error_code ignored; std::filesystem::is_directory(path_, ignored)) {
       throw Error("{}: a folder is in the way: name another folder for reports", path_.string());
     }
-    descriptor_ = ::open(draft_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (descriptor_ < 0) {
-      throw Error("{}: cannot create this file: {}: name a folder that can be written",
-                  draft_.string(), ErrorText(errno));
-    }
+    OpenDraft();
     try {
       Append(format_.head(overview.info()), overview);
     } catch (...) {
@@ -115,6 +132,21 @@ class ReportFiles::File {
   }
 
  private:
+  /// Creates a file that nobody else has: what is there already, a file of the user's, a link or
+  /// the draft of another run, is left alone.
+  void OpenDraft() {
+    constexpr int kMostDrafts = 1000;
+    for (int n = 1; n <= kMostDrafts; ++n) {
+      draft_ = path_.string() + ".new" + (n > 1 ? std::to_string(n) : "");
+      descriptor_ =
+          ::open(draft_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+      if (descriptor_ >= 0) return;
+      if (errno != EEXIST) break;
+    }
+    throw Error("{}: cannot create this file: {}: name a folder that can be written",
+                draft_.string(), ErrorText(errno));
+  }
+
   /// Returns 0 or the errno of what kept it from writing everything.
   int WriteAt(std::size_t position, std::string_view bytes) const {
     while (!bytes.empty()) {
@@ -148,7 +180,7 @@ class ReportFiles::File {
 };
 
 ReportFiles::ReportFiles(const std::filesystem::path& folder, std::span<const std::string> formats,
-                         RunInfo info)
+                         RunInfo info, IfFolderExists if_exists)
     : overview_(std::move(info)) {
   if (formats.empty()) return;
   std::vector<const Format*> wanted;
@@ -159,11 +191,12 @@ ReportFiles::ReportFiles(const std::filesystem::path& folder, std::span<const st
     }
     wanted.push_back(format);
   }
-  NewFolders folders(folder);
+  NewFolders folders(folder, if_exists);
   // Local and after `folders`: should one fail, the drafts must be gone before their folder is.
   std::vector<std::unique_ptr<File>> files;
+  files.reserve(wanted.size());
   for (const Format* format : wanted) {
-    files.push_back(std::make_unique<File>(folder, *format, overview_));
+    files.push_back(std::make_unique<File>(folders.folder(), *format, overview_));
   }
   for (const auto& file : files) file->Publish();
   files_ = std::move(files);
@@ -177,8 +210,8 @@ void ReportFiles::Add(const Result& result) {
   for (const auto& file : files_) file->Add(result, overview_);
 }
 
-void ReportFiles::Finish(const Totals& totals) {
-  overview_.Finish(totals);
+void ReportFiles::Finish(std::string finished_utc) {
+  overview_.Finish(std::move(finished_utc));
   for (const auto& file : files_) file->Append("", overview_);
 }
 

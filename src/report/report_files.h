@@ -12,6 +12,12 @@
 
 namespace normgrad {
 
+/// What to do where the folder of the reports exists.
+enum class IfFolderExists {
+  kReplaceReports,  // replace the reports in it
+  kTakeAnother,     // append "-2", "-3", … to its name until it is new
+};
+
 /// The report files of one run, report.json, report.csv, …: complete after every case.
 ///
 /// Each case is one write per file: its row and the new tail go over the old tail, so a process
@@ -21,10 +27,11 @@ namespace normgrad {
 class ReportFiles {
  public:
   /// Creates `folder` and, in it, one file per name in `formats` ("json", "csv", "md"; none is
-  /// fine and touches nothing). Files of an earlier run are replaced once every new one is written.
-  /// Throws Error, and leaves everything as it was, if one cannot be.
+  /// fine and touches nothing). Files of an earlier run are replaced once every new one is written;
+  /// of two runs into one folder, the one that starts last has its files there. Throws Error, and
+  /// leaves everything as it was, if one cannot be.
   ReportFiles(const std::filesystem::path& folder, std::span<const std::string> formats,
-              RunInfo info);
+              RunInfo info, IfFolderExists if_exists = IfFolderExists::kReplaceReports);
 
   ReportFiles(const ReportFiles&) = delete;
   ReportFiles& operator=(const ReportFiles&) = delete;
@@ -35,8 +42,8 @@ class ReportFiles {
   /// with the case before.
   void Add(const Result& result);
 
-  /// Closes the account: no more results follow. Throws as Add() does.
-  void Finish(const Totals& totals);
+  /// Closes the account: no more results follow. See Overview::Finish(); throws as Add() does.
+  void Finish(std::string finished_utc);
 
   /// What the files tell so far.
   const Overview& overview() const { return overview_; }

@@ -58,6 +58,11 @@ std::optional<Outcome> ParseOutcome(std::string_view name) {
 
 bool IsFailure(Outcome outcome) { return ExitCode(outcome) != 0; }
 
+bool HasVerdict(Outcome outcome) {
+  return outcome != Outcome::kSkipped && outcome != Outcome::kUnsupported &&
+         outcome != Outcome::kNotRun;
+}
+
 Outcome MoreSerious(Outcome a, Outcome b) {
   return RowOf(a).seriousness >= RowOf(b).seriousness ? a : b;
 }

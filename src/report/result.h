@@ -10,16 +10,17 @@
 
 namespace normgrad {
 
-/// How a case, or one check of it, ended. See IsFailure() for which are failures.
+/// How a case, or one check of it, ended. See IsFailure() for which are failures. Nothing produces
+/// the reserved ones yet.
 enum class Outcome {
   kPassed,
   kFailed,          // a verdict is negative: accuracy, memory, determinism, contract, invariant
   kMistrusted,      // it agreed, but the data prove nothing, e.g. the reference is all zero
-  kKnownDeviation,  // differs as listed in cases/deviations.csv
-  kWaived,          // fails as listed in a waiver
+  kKnownDeviation,  // reserved: differs as documented
+  kWaived,          // reserved: fails, and somebody has accepted that
   kUnsupported,     // the product or device does not offer it
   kSkipped,         // not run on purpose; the reason says why
-  kCrashed,         // the process died in it
+  kCrashed,         // reserved: the process died in it
   kTimedOut,        // a phase exceeded its time limit
   kError,           // the device library reported an error the contract does not allow
   kNotRun,          // planned and never answered: the run was interrupted or the device is lost
@@ -36,6 +37,9 @@ std::optional<Outcome> ParseOutcome(std::string_view name);
 
 /// Only passed, known-deviation, waived, unsupported and skipped are not failures.
 bool IsFailure(Outcome outcome);
+
+/// False for skipped, unsupported and not-run, which say nothing about the operator.
+bool HasVerdict(Outcome outcome);
 
 /// The more serious of two: what a case is called after several checks.
 ///
@@ -115,7 +119,7 @@ struct ThroughputResult {
 /// Everything the reports may say about one case. Times in seconds, sizes in bytes.
 struct Result {
   std::string case_id{};    // stable and readable; --case <id> reruns it
-  std::string case_hash{};  // 16 hex digits over everything that determines the call
+  std::string case_hash{};  // "0x" and 16 hex digits over everything that determines the call
   std::string op{};
   std::string product{};
   std::string shape{};   // "A=[4, 512], R=[4096]"
@@ -123,10 +127,11 @@ struct Result {
   std::string layout{};
   std::string fill{};
   std::uint64_t seed = 0;
+  double eps = 0;        // of the forward pass that made the statistics
   std::string source{};  // "cases/rms.yaml:12:5"
   std::string rerun{};   // the command that reruns exactly this case
   Outcome outcome = Outcome::kNotRun;
-  std::string reason{};  // of the most serious check
+  std::string reason{};  // what every check had to say, the most serious first; one line
   std::vector<CheckResult> checks{};
   std::vector<OutputResult> outputs{};
   std::vector<DeterminismResult> determinism{};
@@ -147,6 +152,10 @@ struct RunInfo {
   std::string device_library{};       // path(s)
   std::string device_description{};   // SoC name, version, memory: what the library says of itself
   std::string host{};                 // CPU model, cores, memory, kernel
+  std::string profile{};              // rounding profile of the bound: "expanded" or "centred"
+  std::uint64_t repeats = 0;          // launches per determinism mode
+  std::uint64_t threads = 0;          // of the oracle and of a CPU device
+  double timeout_seconds = 0;         // that one launch may take
   std::uint64_t planned_cases = 0;
   std::uint64_t planned_checks = 0;
   std::uint64_t dropped_combinations = 0;

@@ -9,12 +9,14 @@
 #include <fmt/ranges.h>
 
 #include "base/text.h"
+#include "report/counted.h"
 #include "report/escape.h"
 
 namespace normgrad {
 namespace {
 
 constexpr std::size_t kListedFailures = 20;
+constexpr std::size_t kListedReasons = 20;
 constexpr std::size_t kListedTimings = 3;
 
 /// One line per outcome that occurred, one column per check.
@@ -40,6 +42,21 @@ std::string Counts(const Totals& totals) {
   return text;
 }
 
+/// Why cases have no verdict, and how many for each reason.
+std::string UnjudgedCases(const Overview& overview) {
+  if (overview.unjudged().empty()) return "";
+  std::string text = "\nCases without a verdict\n";
+  std::size_t listed = 0;
+  for (const Unjudged& unjudged : overview.unjudged()) {
+    if (listed++ == kListedReasons) {
+      return text + "  … for more reasons than are listed here\n";
+    }
+    text += fmt::format("  {:>9}  {:<11}  {}\n", unjudged.cases, Name(unjudged.outcome),
+                        OneLine(unjudged.reason));
+  }
+  return text;
+}
+
 std::string Margins(const Overview& overview) {
   if (overview.margins().empty()) return "";
   std::string text = "\nWorst margin of each output (at most 1 passes)\n";
@@ -58,12 +75,13 @@ std::string Throughput(const Overview& overview) {
     if (cold == nullptr) return "";
     const std::string fraction =
         cold->copy_fraction > 0 ? fmt::format("{:.3g}", cold->copy_fraction) : "unknown";
-    return fmt::format("  {:>7}  {:>8.4g} GB/s  {:>8}  {}\n", fraction, cold->gb_per_s,
-                       HumanSeconds(cold->median_seconds), result.case_id);
+    const std::string note = ReasonOf(result, "throughput");
+    return fmt::format("  {:>7}  {:>8.4g} GB/s  {:>8}  {}\n{}", fraction, cold->gb_per_s,
+                       HumanSeconds(cold->median_seconds), result.case_id,
+                       note.empty() ? "" : fmt::format("{:>11}{}\n", "", OneLine(note)));
   };
-  std::string text =
-      fmt::format("\nThroughput of {} cases, cold, as a share of the device's copy\n",
-                  overview.throughput_results());
+  std::string text = fmt::format("\nThroughput of {}, cold, as a share of the device's copy\n",
+                                 Counted(overview.throughput_results(), "case"));
   std::size_t listed = 0;
   for (const auto& [fraction, result] : overview.throughput()) {
     if (listed++ == kListedTimings) break;
@@ -86,7 +104,7 @@ std::string Failures(const Overview& overview, std::span<const std::filesystem::
                         OneLine(result.reason), OneLine(result.rerun));
   }
   if (count > listed) {
-    text += fmt::format("… and {} more failures: {}\n", count - listed,
+    text += fmt::format("… and {}: {}\n", Counted(count - listed, "more failure"),
                         files.empty() ? std::string("no report file was written that lists them")
                                       : "listed in " + files.front().string());
   }
@@ -98,17 +116,25 @@ std::string Verdict(const Totals& totals) {
   if (totals.planned_cases == 0) return "no case was selected: nothing was shown\n";
   std::string text;
   if (!totals.Complete()) {
-    text = fmt::format("not a pass: {} of {} cases and {} of {} checks have an answer\n",
-                       totals.cases.Answered(), totals.planned_cases, totals.AnsweredChecks(),
-                       totals.planned_checks);
+    text = fmt::format("not a pass: {} of {} and {} of {} answered\n", totals.cases.Answered(),
+                       Counted(totals.planned_cases, "case"), totals.AnsweredChecks(),
+                       Counted(totals.planned_checks, "check"));
   }
+  const std::string planned = Counted(totals.planned_cases, "case");
   const std::uint64_t passed = totals.cases.Of(Outcome::kPassed);
-  if (const std::uint64_t failures = totals.cases.Failures(); failures > 0) {
-    text += fmt::format("{} of {} cases failed:\n", failures, totals.planned_cases);
+  const std::uint64_t failures = totals.cases.Failures();
+  const std::uint64_t not_run = totals.cases.Of(Outcome::kNotRun);
+  if (failures > 0) {
+    const std::string rest = not_run > 0 ? fmt::format(", {} not run", not_run) : "";
+    text += fmt::format("{} of {} failed{}:\n", failures, planned, rest);
+  } else if (not_run > 0) {
+    text += fmt::format("no case failed, {} of {} not run\n", not_run, planned);
+  } else if (text.empty() && !totals.Judged()) {
+    text = fmt::format("nothing was judged: {} without a verdict\n", planned);
   } else if (text.empty() && passed == totals.planned_cases) {
-    text = fmt::format("all {} cases passed\n", passed);
+    text = passed == 1 ? "the case passed\n" : fmt::format("all {} passed\n", planned);
   } else if (text.empty()) {
-    text = fmt::format("no case failed, {} of {} passed\n", passed, totals.planned_cases);
+    text = fmt::format("no case failed, {} of {} passed\n", passed, planned);
   }
   return text;
 }
@@ -118,14 +144,15 @@ std::string Verdict(const Totals& totals) {
 std::string Summary(const Overview& overview, std::span<const std::filesystem::path> files) {
   const RunInfo& info = overview.info();
   const Totals& totals = overview.totals();
-  std::string text =
-      fmt::format("\nnormgrad-bench {} on {}\n{} of {} cases, {} of {} checks answered{}\n\n",
-                  info.tool_version, OneLine(info.device_description), totals.cases.Answered(),
-                  totals.planned_cases, totals.AnsweredChecks(), totals.planned_checks,
-                  info.dropped_combinations == 0
-                      ? ""
-                      : fmt::format("; {} combinations dropped", info.dropped_combinations));
-  text += Counts(totals) + Margins(overview) + Throughput(overview);
+  std::string text = fmt::format(
+      "\nnormgrad-bench {} on {}\n{} of {}, {} of {} answered{}\n\n", info.tool_version,
+      OneLine(info.device_description), totals.cases.Answered(),
+      Counted(totals.planned_cases, "case"), totals.AnsweredChecks(),
+      Counted(totals.planned_checks, "check"),
+      info.dropped_combinations == 0
+          ? ""
+          : fmt::format("; {} dropped", Counted(info.dropped_combinations, "combination")));
+  text += Counts(totals) + UnjudgedCases(overview) + Margins(overview) + Throughput(overview);
   if (!files.empty()) text += "\nReports\n";
   for (const auto& file : files) text += "  " + file.string() + "\n";
   return text + "\n" + Verdict(totals) + Failures(overview, files);

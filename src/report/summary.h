@@ -11,9 +11,9 @@
 
 namespace normgrad {
 
-/// What the console shows after a run: counts per check and outcome, the worst margins, throughput,
-/// `files`, and last what failed, with the reason and the command that reruns it. Plain text,
-/// lines end with '\n'.
+/// What the console shows after a run: counts per check and outcome, why cases have no verdict, the
+/// worst margins, throughput, `files`, and last what failed, with the reason and the command that
+/// reruns it. Plain text, lines end with '\n'.
 ///
 /// Tables fit 100 columns, then a case id, reason or command of any length ends the line: nothing
 /// is cut. Of more than 20 failures the first 20 are listed, and the last line says how many more

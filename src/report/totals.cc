@@ -16,9 +16,17 @@ std::uint64_t OutcomeCounts::Answered() const {
 std::uint64_t OutcomeCounts::Failures() const {
   std::uint64_t failures = 0;
   for (const Outcome outcome : Outcomes()) {
-    if (IsFailure(outcome)) failures += Of(outcome);
+    if (IsFailure(outcome) && outcome != Outcome::kNotRun) failures += Of(outcome);
   }
   return failures;
+}
+
+std::uint64_t OutcomeCounts::Verdicts() const {
+  std::uint64_t verdicts = 0;
+  for (const Outcome outcome : Outcomes()) {
+    if (HasVerdict(outcome)) verdicts += Of(outcome);
+  }
+  return verdicts;
 }
 
 Totals Totals::Of(const RunInfo& info) {
@@ -40,12 +48,19 @@ std::uint64_t Totals::AnsweredChecks() const {
   return answered;
 }
 
+bool Totals::Judged() const {
+  return cases.Verdicts() > 0 || std::ranges::any_of(checks, [](const CheckTotals& check) {
+           return check.outcomes.Verdicts() > 0;
+         });
+}
+
 bool Totals::Complete() const {
   return cases.Answered() == planned_cases && AnsweredChecks() == planned_checks;
 }
 
 int ExitCode(const Totals& totals) {
-  int code = totals.planned_cases == 0 ? 2 : 0;
+  const bool vacuous = totals.planned_cases == 0 || (totals.Complete() && !totals.Judged());
+  int code = vacuous ? 2 : 0;
   for (const Outcome outcome : Outcomes()) {
     if (totals.cases.Of(outcome) > 0) code = MoreSeriousExitCode(code, ExitCode(outcome));
   }

@@ -20,8 +20,11 @@ class OutcomeCounts {
   /// All but not-run: not-run says that there is no answer.
   std::uint64_t Answered() const;
 
-  /// Those for which IsFailure() holds, not-run included.
+  /// Those for which IsFailure() holds, but for not-run, which is no answer.
   std::uint64_t Failures() const;
+
+  /// Those for which HasVerdict() holds.
+  std::uint64_t Verdicts() const;
 
   bool operator==(const OutcomeCounts&) const = default;
 
@@ -53,6 +56,9 @@ struct Totals {
   /// Checks of all names that have an answer.
   std::uint64_t AnsweredChecks() const;
 
+  /// True when some case or check has a verdict: HasVerdict().
+  bool Judged() const;
+
   /// True when every planned case and every planned check has an answer, and nothing else has.
   bool Complete() const;
 
@@ -60,12 +66,14 @@ struct Totals {
 };
 
 /// The exit code of a run: 0 nothing failed; 1 a verdict failed (failed, mistrusted); 2 nothing was
-/// planned, so nothing was shown; 5 device fault (crashed, timed-out, error), or answers are
-/// missing, which is never a pass. The most serious wins, see MoreSeriousExitCode().
+/// planned, or all of it was skipped or is unsupported, so nothing was shown; 5 device fault
+/// (crashed, timed-out, error), or answers are missing, which is never a pass. The most serious
+/// wins, see MoreSeriousExitCode().
 int ExitCode(const Totals& totals);
 
-/// The more serious of two exit codes: 2 user error, 5 device fault, 1 verdict, 3 performance
-/// regression, 4 inconclusive, 0 nothing failed; any other number outweighs these.
+/// The more serious of two exit codes: 2 user error, 5 device fault, 1 verdict, then the reserved 3
+/// (performance regression) and 4 (inconclusive), 0 nothing failed; any other number outweighs
+/// these.
 int MoreSeriousExitCode(int a, int b);
 
 }  // namespace normgrad

@@ -25,13 +25,13 @@ struct Case {
   std::string fill = "normal";
   double eps = 1e-6;  // of the forward pass that makes the statistics
   std::uint64_t seed = 1;
-  std::vector<std::string> checks;  // in the order of kCheckNames
+  std::vector<std::string> checks;  // in the order of CheckNames()
   std::string source;               // "cases/rms.yaml:12:5"
 
   /// "rms_norm_grad/atlas-a2/A=4x512,R=4096/float16-float32-float16-float32": operator, product,
   /// extents ("A=" for no axes), dtypes; then, only where they differ from the defaults,
-  /// "/<layout>" (or
-  /// "/dy:transposed,x:offset"), "/<fill>", "/eps=…", "/seed=…". Unique within a sweep.
+  /// "/<layout>" (or "/dy:transposed,x:offset"), "/<fill>", "/eps=…", "/seed=…". Unique within a
+  /// sweep.
   std::string Id() const;
 
   /// Hash of what determines the call (all of the above but checks and source): the key of random

@@ -42,17 +42,24 @@ class CsvFile {
   }
 
  private:
+  /// Of no dtype, product or column; keeps a file that is no table out of the messages.
+  static constexpr std::size_t kLongestCell = 100;
+
   static std::string_view Trim(std::string_view text) {
     const auto first = text.find_first_not_of(" \t");
     if (first == std::string_view::npos) return {};
     return text.substr(first, text.find_last_not_of(" \t") + 1 - first);
   }
 
-  static std::vector<std::string_view> Cells(std::string_view line) {
+  std::vector<std::string_view> Cells(std::string_view line) const {
     std::vector<std::string_view> cells;
     for (;;) {
       const auto comma = line.find(',');
       cells.push_back(Trim(line.substr(0, comma)));
+      if (const std::size_t length = cells.back().size(); length > kLongestCell) {
+        Fail("a cell of {} bytes: expected at most {}: is this a dtype table?", length,
+             kLongestCell);
+      }
       if (comma == std::string_view::npos) return cells;
       line.remove_prefix(comma + 1);
     }

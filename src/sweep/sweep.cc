@@ -2,6 +2,7 @@
 #include "sweep/sweep.h"
 
 #include <algorithm>
+#include <functional>
 #include <unordered_map>
 #include <utility>
 
@@ -17,7 +18,7 @@ namespace normgrad {
 namespace {
 
 // What a sweep may ask for before it is more likely a slip than a wish.
-constexpr double kMaxCombinations = 1e7;
+constexpr double kMaxCombinations = 1e6;
 constexpr std::int64_t kMaxElements = std::int64_t{1} << 40;
 
 /// In floating point: exact far beyond the limit, and never wraps.
@@ -95,13 +96,15 @@ const Rule* BrokenRule(const Case& the_case) {
   return nullptr;
 }
 
+/// Whether a combination is wanted, by its id; none: all are.
+using Wanted = std::function<bool(const std::string& id)>;
+
 class Expansion {
  public:
-  explicit Expansion(Sweep* sweep) : sweep_(*sweep) {}
+  Expansion(Wanted wanted, Sweep* sweep) : wanted_(std::move(wanted)), sweep_(*sweep) {}
 
   void Add(const SweepEntry& entry) {
     drop_of_.clear();
-    per_layout_ = entry.fills.size() * entry.eps.size() * entry.seeds.size();
     Case next;
     next.op = entry.op;
     next.source = entry.source;
@@ -124,27 +127,19 @@ class Expansion {
     for (const CallChoice& call : entry.calls) {
       next.product = call.product;
       next.dtypes = call.dtypes;
-      next.fill = entry.fills.front();
-      next.eps = entry.eps.front();
-      next.seed = entry.seeds.front();
-      SetLayout(entry.layouts.front(), &next);
-      if (!call.refusal.empty()) {
-        Drop(next, call.refusal, per_layout_ * entry.layouts.size());
-        continue;
-      }
-      if (const Rule* broken = BrokenRule(next)) {
-        Drop(next, fmt::format("violates \"{}\"", broken->text),
-             per_layout_ * entry.layouts.size());
-        continue;
+      std::string refusal = call.refusal;
+      if (refusal.empty()) {
+        if (const Rule* broken = BrokenRule(next)) {
+          refusal = fmt::format("violates \"{}\"", broken->text);
+        }
       }
       for (std::size_t i = 0; i < entry.layouts.size(); ++i) {
         SetLayout(entry.layouts[i], &next);
-        if (redundant[i]) {
-          Drop(next, fmt::format("layout {} is contiguous for this shape", LayoutText(next)),
-               per_layout_);
-          continue;
-        }
-        AddFills(entry, next);
+        const bool moves_nothing = refusal.empty() && redundant[i];
+        AddFills(entry, next,
+                 moves_nothing
+                     ? fmt::format("layout {} is contiguous for this shape", LayoutText(next))
+                     : refusal);
       }
     }
   }
@@ -154,14 +149,20 @@ class Expansion {
     next->layout_of = choice.layout_of;
   }
 
-  void AddFills(const SweepEntry& entry, Case& next) {
+  /// What is refused becomes no case, but counts.
+  void AddFills(const SweepEntry& entry, Case& next, const std::string& refusal) {
     for (const std::string& fill : entry.fills) {
       next.fill = fill;
       for (const double eps : entry.eps) {
         next.eps = eps;
         for (const std::uint64_t seed : entry.seeds) {
           next.seed = seed;
-          AddCase(next);
+          if (wanted_ && !wanted_(next.Id())) continue;
+          if (refusal.empty()) {
+            AddCase(next);
+          } else {
+            Drop(next, refusal);
+          }
         }
       }
     }
@@ -174,27 +175,27 @@ class Expansion {
       Case& earlier = sweep_.cases[found->second];
       earlier.checks.insert(earlier.checks.end(), next.checks.begin(), next.checks.end());
       earlier.checks = OrderedChecks(earlier.checks);
-      Drop(next, fmt::format("same case as {}", earlier.source), 1);
+      Drop(next, fmt::format("same case as {}", earlier.source));
       return;
     }
     sweep_.cases.push_back(next);
     ++sweep_.combinations;
   }
 
-  void Drop(const Case& dropped, const std::string& reason, std::uint64_t count) {
+  void Drop(const Case& dropped, const std::string& reason) {
     const auto [found, is_new] = drop_of_.try_emplace(reason, sweep_.drops.size());
     if (is_new) sweep_.drops.push_back({dropped.source, reason, 0, dropped.Id()});
-    sweep_.drops[found->second].count += count;
-    sweep_.combinations += count;
+    ++sweep_.drops[found->second].count;
+    ++sweep_.combinations;
   }
 
+  Wanted wanted_;
   Sweep& sweep_;
-  std::uint64_t per_layout_ = 0;  // combinations of what varies faster than the layout
   std::unordered_map<std::uint64_t, std::size_t> case_of_;  // by Case::Hash()
   std::unordered_map<std::string, std::size_t> drop_of_;    // of this entry, by reason
 };
 
-void Expand(const std::vector<SweepEntry>& entries, Sweep* sweep) {
+void Expand(const std::vector<SweepEntry>& entries, Wanted wanted, Sweep* sweep) {
   double combinations = 0;
   for (const SweepEntry& entry : entries) {
     combinations += Combinations(entry);
@@ -203,8 +204,7 @@ void Expand(const std::vector<SweepEntry>& entries, Sweep* sweep) {
                   combinations, kMaxCombinations);
     }
   }
-  sweep->cases.reserve(static_cast<std::size_t>(combinations));
-  Expansion expansion(sweep);
+  Expansion expansion(std::move(wanted), sweep);
   for (const SweepEntry& entry : entries) expansion.Add(entry);
 }
 
@@ -222,6 +222,9 @@ void CheckSelection(const Selection& selection) {
   for (const Product& product : AllProducts()) products.push_back(product.key);
   CheckKnown(selection.products, "product", products);
   CheckKnown(selection.checks, "check", CheckNames());
+  if (std::ranges::find(selection.case_globs, "") != selection.case_globs.end()) {
+    throw Error("--case '': the pattern is empty: expected an id, a part of one, or a glob");
+  }
 }
 
 /// Sets what the selection replaces and removes the products it does not keep.
@@ -239,29 +242,43 @@ void Narrow(const Selection& selection, std::vector<SweepEntry>* entries) {
 
 bool HasWildcard(const std::string& glob) { return glob.find_first_of("*?") != std::string::npos; }
 
-/// Keeps the cases that `globs` name.
-void KeepMatching(const std::vector<std::string>& globs, Sweep* sweep) {
+bool Matches(const std::string& pattern, const std::string& id) {
+  return HasWildcard(pattern) ? GlobMatch(pattern, id) : id.find(pattern) != std::string::npos;
+}
+
+/// Throws unless `pattern` matches one of `ids`.
+void RequireMatch(const std::string& pattern, const std::vector<std::string>& ids) {
+  const auto matches = [&](const std::string& glob) {
+    return std::ranges::any_of(ids, [&](const std::string& id) { return Matches(glob, id); });
+  };
+  if (matches(pattern)) return;
+  const std::string wider = "*" + pattern + "*";
+  if (HasWildcard(pattern) && matches(wider)) {
+    throw Error(
+        "--case '{}': matches no case: a pattern with * or ? must match the whole id: did "
+        "you mean '{}'?",
+        pattern, wider);
+  }
+  throw Error("--case '{}': matches no case: normgrad-bench list shows the ids", pattern);
+}
+
+/// What `patterns` want of `cases`. Throws where one of them wants nothing.
+Wanted WantedBy(const std::vector<std::string>& patterns, const std::vector<Case>& cases) {
   std::vector<std::string> ids;
-  for (const Case& the_case : sweep->cases) ids.push_back(the_case.Id());
-  std::vector<bool> keep(ids.size(), false);
-  for (const std::string& glob : globs) {
+  ids.reserve(cases.size());
+  for (const Case& the_case : cases) ids.push_back(the_case.Id());
+  std::vector<std::string> complete;
+  std::vector<std::string> partial;
+  for (const std::string& pattern : patterns) {
+    RequireMatch(pattern, ids);
     // A complete id selects its case alone, even where it is also the start of longer ids.
-    const bool is_id = std::ranges::find(ids, glob) != ids.end();
-    for (std::size_t i = 0; i < ids.size(); ++i) {
-      const bool matches = is_id               ? ids[i] == glob
-                           : HasWildcard(glob) ? GlobMatch(glob, ids[i])
-                                               : ids[i].find(glob) != std::string::npos;
-      if (matches) keep[i] = true;
-    }
+    const bool is_id = std::ranges::find(ids, pattern) != ids.end();
+    (is_id ? complete : partial).push_back(pattern);
   }
-  std::size_t kept = 0;
-  for (std::size_t i = 0; i < ids.size(); ++i) {
-    if (!keep[i]) continue;
-    if (kept != i) sweep->cases[kept] = std::move(sweep->cases[i]);
-    ++kept;
-  }
-  sweep->combinations -= ids.size() - kept;
-  sweep->cases.resize(kept);
+  return [complete, partial](const std::string& id) {
+    return std::ranges::find(complete, id) != complete.end() ||
+           std::ranges::any_of(partial, [&](const std::string& p) { return Matches(p, id); });
+  };
 }
 
 }  // namespace
@@ -274,24 +291,21 @@ Sweep LoadSweeps(const std::vector<std::string>& paths, const Selection& selecti
   std::vector<SweepEntry> narrowed = entries;
   Narrow(selection, &narrowed);
   if (narrowed.empty()) {
-    Expand(entries, &sweep);
+    Expand(entries, {}, &sweep);
     throw Error("no case is left: none of {} cases is for product {}", sweep.cases.size(),
                 fmt::join(selection.products, " or "));
   }
-  Expand(narrowed, &sweep);
+  Expand(narrowed, {}, &sweep);
   if (sweep.cases.empty()) {
     throw Error("no case is left: each of {} combinations is dropped, the first because {}",
                 sweep.combinations, sweep.drops.front().reason);
   }
-  if (!selection.case_globs.empty()) {
-    const std::size_t before = sweep.cases.size();
-    KeepMatching(selection.case_globs, &sweep);
-    if (sweep.cases.empty()) {
-      throw Error("no case is left: none of {} cases matches --case '{}'", before,
-                  fmt::join(selection.case_globs, "' or '"));
-    }
-  }
-  return sweep;
+  if (selection.case_globs.empty()) return sweep;
+  // Once more, so that what the selection leaves out is not counted as dropped either.
+  Sweep selected;
+  selected.files = sweep.files;
+  Expand(narrowed, WantedBy(selection.case_globs, sweep.cases), &selected);
+  return selected;
 }
 
 }  // namespace normgrad

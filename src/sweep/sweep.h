@@ -29,7 +29,7 @@ struct Sweep {
 /// What the command line overrides or narrows. Empty means: as written.
 struct Selection {
   // Keep ids that match any of these (* and ?), or contain one without wildcards; one that is a
-  // complete id keeps this case alone.
+  // complete id keeps this case alone. Each must keep something.
   std::vector<std::string> case_globs;
   std::vector<std::string> products;  // keep these
   std::vector<std::string> checks;    // replace every case's checks

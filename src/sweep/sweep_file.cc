@@ -197,8 +197,13 @@ std::vector<double> ReadEps(const YamlNode& node) {
   for (const YamlNode& item : Alternatives(node, "eps")) {
     const std::string& text = Scalar(item, "eps");
     const char* const end = text.data() + text.size();
+    // from_chars knows no plus sign, which YAML's numbers may have.
+    const bool has_plus = text.starts_with('+') && !text.starts_with("+-");
     double eps = 0;
-    const auto [stop, error] = std::from_chars(text.data(), end, eps);
+    const auto [stop, error] = std::from_chars(text.data() + (has_plus ? 1 : 0), end, eps);
+    if (stop == end && error == std::errc::result_out_of_range) {
+      item.Fail("eps {} is too large or too small for a float64", item.Shown());
+    }
     if (error != std::errc() || stop != end || !std::isfinite(eps) || eps < 0) {
       item.Fail("eps is {}: expected a finite number that is not negative", item.Shown());
     }
@@ -230,14 +235,17 @@ std::vector<DTypes> ReadRows(const YamlNode& node, const Operator& op) {
   for (const YamlNode& item : Alternatives(node, "rows")) {
     DTypes& row = rows.emplace_back();
     std::string_view text = Scalar(item, "row");
-    while (!text.empty()) {
-      const auto end = std::min(text.find('-'), text.size());
+    for (bool more = true; more;) {
+      const auto end = text.find('-');
+      more = end != std::string_view::npos;
+      // No dtype's name is as long as what is cut off here: it would only fill the message.
+      constexpr std::size_t kLongestShown = 40;
       try {
-        row.push_back(ParseDType(text.substr(0, end)));
+        row.push_back(ParseDType(text.substr(0, std::min(end, kLongestShown))));
       } catch (const Error& error) {
         item.Fail("row {}: {}", item.Shown(), error.what());
       }
-      text.remove_prefix(std::min(end + 1, text.size()));
+      if (more) text.remove_prefix(end + 1);
     }
     if (row.size() != columns.size()) {
       item.Fail("row {} has {} dtypes: expected {} ({})", item.Shown(), row.size(), columns.size(),
@@ -266,10 +274,14 @@ DTypeTable ReadTable(const YamlNode* node, const Operator& op) {
   return table;
 }
 
+/// `all` or `[all]`
+bool IsAll(std::span<const YamlNode> products) {
+  return products.size() == 1 && products[0].kind == Kind::kScalar && products[0].text == "all";
+}
+
 std::vector<std::string> ReadProducts(const YamlNode* node, const Operator& op) {
-  const bool all = node == nullptr || (node->kind == Kind::kScalar && node->text == "all");
   std::vector<std::string> products;
-  if (all) {
+  if (node == nullptr || IsAll(Alternatives(*node, "products"))) {
     for (const Support& support : DocumentedSupport(op)) {
       if (support.supported) products.emplace_back(support.product);
     }

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
@@ -37,15 +38,39 @@ class BenchTest(unittest.TestCase):
         path.write_text(text)
         return name
 
-    def start(self, *arguments, **environment):
-        return subprocess.Popen(
-            [BENCH, *map(str, arguments)], cwd=self.folder, env={**os.environ, **environment},
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    def start(self, *arguments, popen=None, **environment):
+        """Starts the tool; `popen` overrides arguments of subprocess.Popen."""
+        defaults = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE,
+                    "stderr": subprocess.PIPE, "text": True}
+        process = subprocess.Popen([BENCH, *map(str, arguments)], cwd=self.folder,
+                                   env={**os.environ, **environment},
+                                   **{**defaults, **(popen or {})})
+        self.addCleanup(self.end, process)
+        return process
 
-    def run_bench(self, *arguments, **environment):
-        process = self.start(*arguments, **environment)
+    @staticmethod
+    def end(process):
+        """Nothing a failed test started stays behind."""
+        if process.poll() is None:
+            process.kill()
+        for stream in (process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
+        process.wait()
+
+    def run_bench(self, *arguments, popen=None, **environment):
+        process = self.start(*arguments, popen=popen, **environment)
         process.stdout_text, process.stderr_text = process.communicate(timeout=300)
         return process
+
+    def wait_until(self, happened, what):
+        """Waits until `happened()` returns something true, and returns that."""
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            if value := happened():
+                return value
+            time.sleep(0.02)
+        self.fail(f"not in two minutes: {what}")
 
     def report(self, folder="out"):
         return json.loads((self.folder / folder / "report.json").read_text())

@@ -2,9 +2,10 @@
 """The commands a newcomer tries, and that results depend on the case only."""
 
 import csv
+import os
 import unittest
 
-from bench import ROOT, SWEEP, BenchTest
+from bench import BENCH, ROOT, SWEEP, BenchTest
 
 SMOKE = ROOT / "cases" / "suites" / "smoke.yaml"
 
@@ -42,7 +43,68 @@ rms_norm_grad/atlas-a2/A=65,R=33/bfloat16-float32-bfloat16-float32  accuracy,mem
         process = self.run_bench("list", "sweep.yaml", "-q")
         self.assertIn("on atlas-inference the last axis of x, dy and gamma is at least 32 bytes",
                       process.stdout_text)
-        self.assertIn("4 combinations: 1 cases with 3 checks, 3 dropped", process.stdout_text)
+        self.assertIn("4 combinations: 1 case with 3 checks, 3 dropped", process.stdout_text)
+
+    def test_list_counts_no_drops_of_what_the_selection_leaves_out(self):
+        self.write("sweep.yaml", "operator: rms_norm_grad\nproducts: [atlas-inference]\n"
+                                 "sweep:\n  - dims: {A: [4], R: [7, 8]}\n")
+        process = self.run_bench("list", "sweep.yaml", "-q", "--case", "R=8")
+        self.assertEqual(process.stdout_text.splitlines(), [
+            "2 combinations: 1 case with 3 checks, 1 dropped",
+            *process.stdout_text.splitlines()[1:]])
+        self.assertNotIn("R=7", process.stdout_text)
+
+    def test_the_report_says_how_it_was_made(self):
+        self.write("sweep.yaml", SWEEP + "    eps: [1e-5]\n")
+        self.run_bench("run", "sweep.yaml", "--report", "out", "--check", "determinism",
+                       "--repeats", "3", "--threads", "1", "--timeout", "7.5",
+                       "--profile", "centred")
+        report = self.report()
+        run = report["run"]
+        self.assertEqual((run["profile"], run["repeats"], run["threads"], run["timeout_seconds"]),
+                         ("centred", 3, 1, 7.5))
+        self.assertTrue(run["command_line"].startswith(BENCH + " run sweep.yaml"))
+        self.assertRegex(report["finished_utc"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
+        self.assertGreaterEqual(report["finished_utc"], run["started_utc"])
+        for result in report["results"]:
+            self.assertEqual(result["eps"], 1e-5)
+            self.assertRegex(result["case_hash"], "^0x[0-9a-f]{16}$")
+
+    def test_threads_left_open_are_reported_as_the_number_used(self):
+        self.write("sweep.yaml", SWEEP)
+        self.run_bench("run", "sweep.yaml", "--report", "out", "--check", "determinism")
+        self.assertGreater(self.report()["run"]["threads"], 0)
+
+    def test_runs_in_the_same_second_have_folders_of_their_own(self):
+        self.write("sweep.yaml", SWEEP)
+        processes = [self.start("run", "sweep.yaml", "--check", "determinism") for _ in range(4)]
+        for process in processes:
+            process.communicate(timeout=300)
+            self.assertEqual(process.returncode, 0)
+        self.assertEqual(len(list((self.folder / "reports").iterdir())), 4)
+        self.assertEqual(len(self.files()), 1 + 4 * 3)
+
+    def test_a_run_without_any_verdict_is_no_pass(self):
+        self.write("sweep.yaml", SWEEP.replace("A: [65], R: [33]", "A: [0], R: [0]"))
+        process = self.run_bench("run", "sweep.yaml", "--report", "out", "--check", "throughput")
+        self.assertEqual(process.returncode, 2)
+        self.assertIn("          2  skipped      throughput: no elements to time\n",
+                      process.stdout_text)
+        self.assertTrue(process.stdout_text.endswith(
+            "\nnothing was judged: 2 cases without a verdict\n"), process.stdout_text)
+
+    def test_a_device_that_is_another_product_is_no_pass(self):
+        self.write("sweep.yaml", SWEEP.replace("atlas-a2", "atlas-a3"))
+        process = self.run_bench("run", "sweep.yaml", "--report", "out", "--device",
+                                 os.environ["NORMGRAD_ONE_PRODUCT"])
+        self.assertEqual(process.returncode, 2)
+        self.assertEqual({r["outcome"] for r in self.report()["results"]}, {"unsupported"})
+        self.assertIn("accuracy, memory, determinism: the device is a Ascend910B1, not atlas-a3",
+                      process.stdout_text)
+        self.write("sweep.yaml", SWEEP)
+        process = self.run_bench("run", "sweep.yaml", "--report", "out", "--device",
+                                 os.environ["NORMGRAD_ONE_PRODUCT"])
+        self.assertEqual(process.returncode, 0)
 
     def test_results_depend_on_the_case_only(self):
         self.write("sweep.yaml", SWEEP)
@@ -110,6 +172,11 @@ rms_norm_grad/atlas-a2/A=65,R=33/bfloat16-float32-bfloat16-float32  accuracy,mem
             self.assertRegex(process.stdout_text, rf"(?m)^  {command} +\w")
         for command in ("run", "list", "describe", "devices"):
             self.assertEqual(self.run_bench(command, "--help").returncode, 0)
+        self.assertIn("5 the device failed or answers are missing", process.stdout_text)
+
+    def test_help_says_what_formats_are_for(self):
+        process = self.run_bench("run", "--help")
+        self.assertRegex(process.stdout_text, r"(?m)^  csv +one row per case, for spreadsheets$")
 
 
 if __name__ == "__main__":

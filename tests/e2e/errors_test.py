@@ -2,6 +2,8 @@
 """Whatever the user gets wrong: one clear line, exit code 2, and no half-written report."""
 
 import os
+import resource
+import signal
 import unittest
 
 from bench import SWEEP, BenchTest
@@ -87,13 +89,94 @@ class ErrorTest(BenchTest):
         self.write("sweep.yaml", SWEEP)
         process = self.run_bench("run", "sweep.yaml", "--case", "nothing*", "--report", "out")
         self.assertEqual(process.returncode, 2)
-        self.assertRegex(process.stderr_text, r"^normgrad-bench: no case is left: .*'nothing\*'.*\n$")
+        self.assertEqual(process.stderr_text, "normgrad-bench: --case 'nothing*': matches no case: "
+                                              "normgrad-bench list shows the ids\n")
         self.assertFalse((self.folder / "out").exists())
 
     def test_an_option_that_makes_a_check_vacuous(self):
         self.write("sweep.yaml", SWEEP)
-        self.refused("--repeats 1: one launch has nothing to differ from: at least 2",
+        self.refused("--repeats 1: expected a whole number from 2 to 100000",
                      "sweep.yaml", "--repeats", "1")
+
+    def test_numbers_that_are_none_or_out_of_range(self):
+        self.write("sweep.yaml", SWEEP)
+        seed = "expected a whole number from 0 to 18446744073709551615"
+        for option, number, message in (
+                ("--seed", "-1", seed), ("--seed", "18446744073709551616", seed),
+                ("--seed", "0x10", seed), ("--seed", "1.5", seed),
+                ("--threads", "1025", "expected a whole number from 0 to 1024"),
+                ("--threads", "4294967295", "expected a whole number from 0 to 1024"),
+                ("--repeats", "100001", "expected a whole number from 2 to 100000"),
+                ("--device-id", "-1", "expected a whole number from 0 to 2147483647"),
+                ("--timeout", "nan", "expected a number from 0.001 to 2000000"),
+                ("--timeout", "0", "expected a number from 0.001 to 2000000")):
+            with self.subTest(option=option, number=number):
+                self.refused(f"{option} {number}: {message}", "sweep.yaml", option, number)
+
+    def test_a_seed_is_decimal(self):
+        self.write("sweep.yaml", SWEEP)
+        process = self.run_bench("list", "sweep.yaml", "--seed", "010")
+        self.assertIn("/seed=10 ", process.stdout_text)
+
+    def test_an_unknown_option_points_at_the_help_that_lists_the_known(self):
+        process = self.run_bench("list", "sweep.yaml", "--bad")
+        self.assertEqual(process.returncode, 2)
+        self.assertTrue(process.stderr_text.endswith("; see normgrad-bench list --help\n"),
+                        process.stderr_text)
+
+    def test_a_device_that_does_not_start(self):
+        self.write("sweep.yaml", SWEEP)
+        library = os.environ["NORMGRAD_CPU"]
+        for command in (["run", "sweep.yaml", "--report", "out"], ["devices"]):
+            process = self.run_bench(*command, "--device", library, NORMGRAD_PRODUCT="atlas-b2")
+            self.assertEqual(process.returncode, 5)
+            self.assertRegex(process.stderr_text,
+                             rf"^normgrad-bench: {library}: the device does not start: aclrt\w+ "
+                             r"returned \d+ \(\w+\): .+\n$")
+            self.assertEqual(self.files(), ["sweep.yaml"])
+
+    def test_text_that_would_reach_the_terminal_as_commands(self):
+        self.refused_sweep("sweep.yaml:2:1: not valid YAML: unknown token",
+                           "operator: rms_norm_grad\n@\x1b[2J: 1\n")
+        name = "\x1b[2J\u009b2J\n.yaml"
+        process = self.run_bench("list", name)
+        self.assertEqual(process.stderr_text,
+                         "normgrad-bench: \u241b[2J\ufffd2J .yaml: cannot be read: No such file "
+                         "or directory\n")
+
+    def test_a_file_that_outgrows_its_limit(self):
+        self.write("sweep.yaml", SWEEP)
+        command = ["run", "sweep.yaml", "--format", "json", "--report"]
+        self.run_bench(*command, "whole")
+        most = (self.folder / "whole" / "report.json").stat().st_size - 500
+
+        def limit():
+            resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+
+        process = self.run_bench(*command, "out", popen={"preexec_fn": limit})
+        self.assertEqual(process.returncode, 2, process.stderr_text)
+        self.assertRegex(process.stderr_text, "^normgrad-bench: out/report.json: File too large: ")
+        self.assertLess(len(self.report()["results"]), 2)
+
+    def test_output_that_does_not_arrive(self):
+        self.write("sweep.yaml", SWEEP)
+        with open("/dev/full", "w") as full:
+            for command in (["list", "sweep.yaml"], ["run", "sweep.yaml", "--report", "out"],
+                            ["--help"], ["describe"], ["devices"]):
+                with self.subTest(command[0]):
+                    process = self.run_bench(*command, popen={"stdout": full})
+                    self.assertEqual(process.returncode, 2)
+                    self.assertEqual(process.stderr_text, "normgrad-bench: standard output: cannot "
+                                                          "be written: No space left on device\n")
+
+    def test_a_reader_that_goes_away_costs_no_report(self):
+        self.write("sweep.yaml", SWEEP)
+        read, write = os.pipe()
+        os.close(read)
+        process = self.run_bench("run", "sweep.yaml", "--report", "out", popen={"stdout": write})
+        os.close(write)
+        self.assertNotEqual(process.returncode, -signal.SIGPIPE)
+        self.assertTrue(self.report()["finished"])
 
     def test_an_unknown_command(self):
         process = self.run_bench("runn")

@@ -5,6 +5,7 @@ import contextlib
 import io
 import json
 import runpy
+import subprocess
 import tempfile
 import unittest
 from pathlib import Path
@@ -120,6 +121,8 @@ class Licenses(unittest.TestCase):
     def test_a_file_without_the_line_is_caught(self):
         for file, text in {"src/bad.h": "#pragma once\n" + LICENCE,
                            "scripts/bad.py": "#!/usr/bin/env python3\n",
+                           "cases/bad.yaml": "operator: x\n", "cases/bad.csv": "product,data\n",
+                           "kernels/bad.map": "{ };\n", "src/bad.h.in": "#pragma once\n",
                            "cmake/bad.cmake": "", "CMakeLists.txt": "project(x)\n",
                            ".ci/run": "#!/usr/bin/env bash\n"}.items():
             with self.subTest(file):
@@ -152,6 +155,13 @@ class Reports(unittest.TestCase):
         self.assertEqual(self.check(totals={"planned_cases": 1, "planned_checks": 3}),
                          (1, "3 checks planned, 1 in report.json\n"))
 
+    def test_a_report_in_which_nothing_passed_is_caught(self):
+        self.assertEqual(
+            self.check("case,outcome\r\na,skipped\r\n",
+                       results=[{"case_id": "a", "outcome": "skipped",
+                                 "checks": [{"check": "accuracy", "outcome": "skipped"}]}]),
+            (1, "no check passed\n"))
+
     def test_an_unfinished_run_is_caught(self):
         self.assertEqual(self.check(finished=False), (1, "the run was not finished\n"))
 
@@ -168,6 +178,17 @@ class Reports(unittest.TestCase):
         status, output = run("check_report.py", {"report.json": "{}"})
         self.assertEqual(status, 1)
         self.assertIn("report.csv", output)
+
+
+class Lint(unittest.TestCase):
+    def test_arguments_it_does_not_know_are_refused(self):
+        for arguments in (["--fxi"], ["--fix", "src"], [""]):
+            with self.subTest(arguments):
+                process = subprocess.run(["bash", SCRIPTS / "lint.sh", *arguments], text=True,
+                                         capture_output=True, timeout=60)
+                self.assertEqual(process.returncode, 2)
+                self.assertEqual(process.stderr, f"scripts/lint.sh: unexpected '{' '.join(arguments)}'"
+                                                 ": expected --fix or nothing\n")
 
 
 if __name__ == "__main__":

@@ -49,6 +49,7 @@ TEST(Columns, ConvertToTheUnitsTheyName) {
   EXPECT_EQ(Text("gb_per_s", result), "10");
   EXPECT_EQ(Text("copy_fraction", result), "0.8");
   EXPECT_EQ(Text("seed", result), "18446744073709551615");
+  EXPECT_EQ(Text("eps", result), "1e-06");
   EXPECT_EQ(Text("checks", result),
             "accuracy=passed memory=passed determinism=passed throughput=passed");
 }
@@ -85,6 +86,11 @@ TEST(Columns, AreEmptyNotZeroWhereNothingWasMeasured) {
         "kernel_cold_us", "gb_per_s", "copy_fraction", "copy_gb_per_s", "phase_one_us"}) {
     EXPECT_EQ(Text(name, result), "") << name;
   }
+}
+
+// Spreadsheets take 16 digits for a number and round it.
+TEST(Columns, ShowAHashThatNobodyTakesForANumber) {
+  EXPECT_EQ(Text("hash", SampleResults()[0]), "0x0123456789012345");
 }
 
 TEST(Columns, AreFoundByTheirExactName) {

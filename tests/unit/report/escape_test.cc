@@ -18,6 +18,18 @@ TEST(OneLine, ShowsControlCharactersInsteadOfObeyingThem) {
   EXPECT_EQ(OneLine(std::string_view("\0", 1)), "␀");
 }
 
+TEST(OneLine, ObeysNoC1ControlsAndPassesOnNothingButUtf8) {
+  EXPECT_EQ(OneLine("a\u009b2J\u0085b"), "a\uFFFD2J\uFFFDb");
+  EXPECT_EQ(OneLine("a\x9b"
+                    "2Jb"),
+            "a\uFFFD2Jb");
+  EXPECT_EQ(OneLine("\xc2"), "\uFFFD");
+  EXPECT_EQ(OneLine("\xc2"
+                    "A\xe8\xaf"),
+            "\uFFFDA\uFFFD\uFFFD");
+  EXPECT_EQ(OneLine("\u00a0é😀"), "\u00a0é😀");
+}
+
 TEST(MarkdownCell, KeepsIdsAndShapesReadable) {
   EXPECT_EQ(MarkdownCell("rms_norm_grad/A=4x8"), "rms_norm_grad/A=4x8");
   EXPECT_EQ(MarkdownCell("A=[4, 512], R=[4096]"), "A=[4, 512], R=[4096]");

@@ -72,7 +72,7 @@ TEST(Csv, QuotesWhatNeedsIt) {
 
 TEST(Markdown, ListsEveryFailureOfAFinishedRun) {
   Overview overview = BadRun(30);
-  overview.Finish(Totals(overview.totals()));
+  overview.Finish("2026-11-20T16:20:00Z");
   EXPECT_EQ(CountOf(MarkdownTail(overview), "normgrad-bench run"), 30U);
 }
 
@@ -83,9 +83,15 @@ TEST(Markdown, StaysSmallWhileTheRunGoesOnAndSaysWhatItLeavesOut) {
   EXPECT_LT(MarkdownTail(BadRun(3000)).size(), tail.size() + 100);
 }
 
+TEST(Markdown, PutsWarningsUnderTheTimesTheyAreAbout) {
+  EXPECT_THAT(MarkdownTail(SampleOverview()),
+              testing::HasSubstr("\nNotes:\n\n- rms_norm_grad/atlas-a2/A=4x512,R=4096/"
+                                 "float16-float32-float16-float32: noisy: \\*very\\*\n"));
+}
+
 TEST(Markdown, CountsTheFailuresItDoesNotKeep) {
   Overview overview = BadRun(1234);
-  overview.Finish(Totals(overview.totals()));
+  overview.Finish("2026-11-20T16:20:00Z");
   EXPECT_THAT(MarkdownTail(overview), testing::HasSubstr("234 more are not listed here"));
 }
 

@@ -77,6 +77,7 @@ class Draw {
             Text(),
             Text(),
             Integer(),
+            Number(),
             Text(),
             Text(),
             AnyOutcome(),

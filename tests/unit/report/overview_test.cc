@@ -53,6 +53,25 @@ TEST(Overview, NeverForgetsANotANumberMargin) {
   EXPECT_EQ(overview.margins()[0].case_id, "b");
 }
 
+TEST(Overview, CountsTheReasonsForHavingNoVerdict) {
+  Overview overview({});
+  for (const char* reason : {"a", "b", "a"}) {
+    overview.Add({.outcome = Outcome::kSkipped, .reason = reason});
+  }
+  overview.Add({.outcome = Outcome::kUnsupported, .reason = "a"});
+  overview.Add({.outcome = Outcome::kNotRun, .reason = "stopped"});
+  overview.Add({.outcome = Outcome::kFailed, .reason = "wrong"});
+  std::vector<std::string> reasons;
+  for (const Unjudged& unjudged : overview.unjudged()) {
+    reasons.push_back(std::to_string(unjudged.cases) + " " + std::string(Name(unjudged.outcome)) +
+                      " " + unjudged.reason);
+  }
+  EXPECT_THAT(reasons, testing::ElementsAre("2 skipped a", "1 skipped b", "1 unsupported a",
+                                            "1 not-run stopped"));
+  ASSERT_EQ(overview.failures().size(), 1U);
+  EXPECT_EQ(overview.failures()[0].reason, "wrong");
+}
+
 TEST(Overview, SortsThroughputByTheColdCopyFraction) {
   Overview overview({});
   overview.Add(Timed("unmeasured", 0));

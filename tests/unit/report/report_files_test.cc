@@ -18,6 +18,7 @@ namespace normgrad {
 namespace {
 
 const std::vector<std::string> kAll = {"json", "csv", "md"};
+const std::string kFinished = "2026-11-20T16:20:00Z";
 
 /// A folder for one test, gone afterwards.
 class ReportFilesTest : public testing::Test {
@@ -74,7 +75,7 @@ std::string Refusal(const std::filesystem::path& folder, const std::vector<std::
 TEST_F(ReportFilesTest, WritesWhatTheFormatsSay) {
   ReportFiles files(folder_, kAll, SampleInfo());
   for (const Result& result : SampleResults()) files.Add(result);
-  files.Finish(Totals(files.overview().totals()));
+  files.Finish(kFinished);
   for (const Format& format : Formats()) {
     const std::string name = "report." + std::string(format.extension);
     EXPECT_EQ(Read(name), ReadFile("tests/expected/report/" + name));
@@ -109,10 +110,46 @@ TEST_F(ReportFilesTest, HoldsCompleteFilesAfterEveryCase) {
 TEST_F(ReportFilesTest, LeavesNoRemainsOfALongerTail) {
   ReportFiles files(folder_, kAll, SampleInfo());
   for (const Result& result : SampleResults()) files.Add(result);
-  files.Finish(Totals{});  // far shorter than the account so far
-  const std::string json = Read("report.json");
-  EXPECT_EQ(nlohmann::json::parse(json)["totals"]["planned_cases"], 0);
-  EXPECT_THAT(json, testing::EndsWith("\"finished\": true\n}\n"));
+  const std::string before = Read("report.md");
+  files.Finish("now");
+  const std::string after = Read("report.md");
+  EXPECT_LT(after.size(), before.size()) << "nothing is tested";
+  EXPECT_THAT(after, testing::EndsWith(MarkdownTail(files.overview())));
+}
+
+TEST_F(ReportFilesTest, LeavesAloneWhatLiesWhereItsDraftsWouldBe) {
+  WriteFile(folder_ / "report.json.new", "mine");
+  WriteFile(folder_ / "target", "mine");
+  std::filesystem::create_symlink("target", folder_ / "report.md.new");
+  const ReportFiles files(folder_, kAll, SampleInfo());
+  EXPECT_EQ(Read("report.json.new"), "mine");
+  EXPECT_EQ(Read("target"), "mine");
+  EXPECT_THAT(Names(), testing::UnorderedElementsAre("report.json", "report.csv", "report.md",
+                                                     "report.json.new", "report.md.new", "target"));
+}
+
+TEST_F(ReportFilesTest, TakesAnotherFolderWhereOneMustBeNew) {
+  const auto open = [&] {
+    return ReportFiles(folder_ / "a" / "run", kAll, SampleInfo(), IfFolderExists::kTakeAnother)
+        .paths()
+        .front();
+  };
+  EXPECT_EQ(open(), folder_ / "a" / "run" / "report.json");
+  EXPECT_EQ(open(), folder_ / "a" / "run-2" / "report.json");
+  EXPECT_EQ(open(), folder_ / "a" / "run-3" / "report.json");
+}
+
+TEST_F(ReportFilesTest, RefusesANewFolderThatCannotBe) {
+  WriteFile(folder_ / "file", "mine");
+  const std::vector<std::string> formats = {"csv"};
+  const auto open = [&](const std::filesystem::path& folder) {
+    const ReportFiles files(folder, formats, SampleInfo(), IfFolderExists::kTakeAnother);
+  };
+  EXPECT_THROW(open(folder_ / "file" / "run"), Error);
+  EXPECT_THROW(open("/proc/normgrad"), Error);
+  const DiskSpace full(100);
+  EXPECT_THROW(open(folder_ / "a" / "run"), Error);
+  EXPECT_THAT(Names(), testing::ElementsAre("file"));
 }
 
 TEST_F(ReportFilesTest, CreatesTheFolder) {
@@ -123,7 +160,7 @@ TEST_F(ReportFilesTest, CreatesTheFolder) {
 TEST_F(ReportFilesTest, TouchesNothingIfNoFormatIsAskedFor) {
   ReportFiles files(folder_ / "a", {}, SampleInfo());
   files.Add(SampleResults()[0]);
-  files.Finish(Totals(files.overview().totals()));
+  files.Finish(kFinished);
   EXPECT_EQ(files.overview().results(), 1U);
   EXPECT_THAT(Names(), testing::IsEmpty());
 }
@@ -199,7 +236,7 @@ TEST_F(ReportFilesTest, WritesTwentyThousandCasesWithoutRewritingThem) {
   ReportFiles files(folder_, kAll, info);
   const Result result = SampleResults()[1];
   for (int i = 0; i < 20000; ++i) files.Add(result);
-  files.Finish(Totals(files.overview().totals()));
+  files.Finish(kFinished);
   EXPECT_TRUE(nlohmann::json::accept(Read("report.json")));
   EXPECT_EQ(std::ranges::count(Read("report.csv"), '\r'), 20001);
 }

@@ -32,9 +32,43 @@ TEST(Summary, EndsWithTheGoodNews) {
               testing::EndsWith("\nall 3 cases passed\n"));
 }
 
+TEST(Summary, EndsWithTheGoodNewsOfOneCase) {
+  EXPECT_THAT(Summary(RunOf(1, Outcome::kPassed), kFiles),
+              testing::EndsWith("\nthe case passed\n"));
+}
+
 TEST(Summary, DoesNotCallASkippedCasePassed) {
-  EXPECT_THAT(Summary(RunOf(3, Outcome::kSkipped), kFiles),
-              testing::EndsWith("\nno case failed, 0 of 3 passed\n"));
+  Overview overview({.planned_cases = 2});
+  overview.Add({.outcome = Outcome::kPassed});
+  overview.Add({.outcome = Outcome::kSkipped, .reason = "memory: too little"});
+  EXPECT_THAT(Summary(overview, kFiles),
+              testing::AllOf(testing::HasSubstr("\nCases without a verdict\n"
+                                                "          1  skipped      memory: too little\n"),
+                             testing::EndsWith("\nno case failed, 1 of 2 cases passed\n")));
+}
+
+TEST(Summary, SaysThatNothingWasJudgedAndWhy) {
+  EXPECT_THAT(
+      Summary(RunOf(3, Outcome::kUnsupported), kFiles),
+      testing::AllOf(testing::HasSubstr("\nCases without a verdict\n"
+                                        "          3  unsupported  because\n"),
+                     testing::EndsWith("\nnothing was judged: 3 cases without a verdict\n")));
+}
+
+TEST(Summary, TellsCasesThatWereNotRunFromFailures) {
+  Overview overview({.planned_cases = 3});
+  overview.Add({.case_id = "a", .rerun = "run it", .outcome = Outcome::kFailed, .reason = "wrong"});
+  overview.Add({.case_id = "b", .outcome = Outcome::kNotRun, .reason = "stopped"});
+  overview.Add({.case_id = "c", .outcome = Outcome::kNotRun, .reason = "stopped"});
+  EXPECT_THAT(Summary(overview, kFiles),
+              testing::EndsWith("\nnot a pass: 1 of 3 cases and 0 of 0 checks answered\n"
+                                "1 of 3 cases failed, 2 not run:\n"
+                                "failed  a: wrong\n  rerun: run it\n"));
+}
+
+TEST(Summary, ListsNoCommandsForCasesThatWereNotRun) {
+  EXPECT_THAT(Summary(RunOf(2, Outcome::kNotRun), kFiles),
+              testing::EndsWith("\nno case failed, 2 of 2 cases not run\n"));
 }
 
 TEST(Summary, SaysThatNothingWasShown) {
@@ -46,7 +80,7 @@ TEST(Summary, SaysThatAnswersAreMissing) {
   Overview overview({.planned_cases = 2, .planned_checks = 4});
   overview.Add({.case_id = "a", .outcome = Outcome::kPassed});
   EXPECT_THAT(Summary(overview, {}),
-              testing::EndsWith("\nnot a pass: 1 of 2 cases and 0 of 4 checks have an answer\n"));
+              testing::EndsWith("\nnot a pass: 1 of 2 cases and 0 of 4 checks answered\n"));
 }
 
 TEST(Summary, EndsWithEachFailureAndHowToRerunIt) {

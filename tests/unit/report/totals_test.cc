@@ -75,6 +75,29 @@ TEST(ExitCode, IsNeverAPassIfThereAreMoreAnswersThanQuestions) {
   EXPECT_EQ(ExitCode(totals), 5);
 }
 
+TEST(ExitCode, IsTwoIfNothingWasJudged) {
+  EXPECT_EQ(ExitCode(Account({Outcome::kSkipped, Outcome::kUnsupported})), 2);
+  EXPECT_EQ(ExitCode(Account({Outcome::kSkipped, Outcome::kNotRun})), 5);
+}
+
+TEST(ExitCode, CountsTheVerdictOfOneCheckBesideOneThatWasSkipped) {
+  Totals totals = Totals::Of({.planned_cases = 1, .planned_checks = 2});
+  totals.Add({.outcome = Outcome::kSkipped,
+              .checks = {{.check = "accuracy", .outcome = Outcome::kPassed},
+                         {.check = "throughput", .outcome = Outcome::kSkipped}}});
+  EXPECT_EQ(ExitCode(totals), 0);
+}
+
+TEST(ExitCode, DoesNotJudgeBeforeEveryAnswerIsThere) {
+  Totals totals = Account({Outcome::kSkipped});
+  totals.planned_cases = 2;
+  EXPECT_EQ(ExitCode(totals), 5);
+}
+
+TEST(OutcomeCounts, CountNoAnswerAsAFailure) {
+  EXPECT_EQ(Account({Outcome::kFailed, Outcome::kNotRun}).cases.Failures(), 1U);
+}
+
 TEST(ExitCode, IsTwoIfNothingWasPlanned) { EXPECT_EQ(ExitCode(Account({})), 2); }
 
 TEST(ExitCode, JudgesAWaivedCaseByItsOutcomeNotByTheCheckThatFailed) {

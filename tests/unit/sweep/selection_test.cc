@@ -90,7 +90,7 @@ TEST(Selection, TakesACompleteIdForItsCaseAlone) {
 
 TEST(Selection, KeepsWhatAnyPatternMatchesInTheOrderOfTheSweep) {
   Selection selection;
-  selection.case_globs = {"R=160/", "R=8/*", "*a2*R=8/*seed=2"};
+  selection.case_globs = {"R=160/", "*a2*R=8/*seed=2"};
   const Sweep sweep = Select(selection);
   EXPECT_THAT(Ids(sweep),
               ElementsAre(Id("atlas-a2", "A=4,R=8") + "/seed=2", Id("atlas-a2", "A=4,R=160"),
@@ -104,13 +104,48 @@ TEST(Selection, SaysHowManyCasesThereWereWhenNoneIsLeft) {
   selection.products = {"atlas-training", "ascend-950"};
   EXPECT_EQ(ErrorOf([&] { Select(selection); }),
             "no case is left: none of 12 cases is for product atlas-training or ascend-950");
-  selection.products = {"atlas-a2"};
-  selection.case_globs = {"foo*"};
+}
+
+TEST(Selection, NamesThePatternThatMatchesNothing) {
+  Selection selection;
+  selection.case_globs = {"R=160/", "foo"};
   EXPECT_EQ(ErrorOf([&] { Select(selection); }),
-            "no case is left: none of 6 cases matches --case 'foo*'");
-  selection.case_globs = {"foo*", "bar"};
+            "--case 'foo': matches no case: normgrad-bench list shows the ids");
+  selection.case_globs = {"foo*", "R=160/"};
   EXPECT_EQ(ErrorOf([&] { Select(selection); }),
-            "no case is left: none of 6 cases matches --case 'foo*' or 'bar'");
+            "--case 'foo*': matches no case: normgrad-bench list shows the ids");
+  selection.case_globs = {"R=8/*"};
+  EXPECT_EQ(ErrorOf([&] { Select(selection); }),
+            "--case 'R=8/*': matches no case: a pattern with * or ? must match the whole id: did "
+            "you mean '*R=8/**'?");
+  selection.case_globs = {"R=160/", ""};
+  EXPECT_EQ(ErrorOf([&] { Select(selection); }),
+            "--case '': the pattern is empty: expected an id, a part of one, or a glob");
+}
+
+TEST(Selection, CountsNoDropsOfWhatItLeavesOut) {
+  const TemporaryFolder folder;
+  const std::string path =
+      folder.Write("s.yaml", std::string(kText) + "    layouts: [contiguous, transposed]\n");
+  Selection selection;
+  selection.case_globs = {Id("atlas-a2", "A=4,R=8")};
+  const Sweep sweep = LoadSweeps({path, path}, selection);
+  EXPECT_THAT(Ids(sweep), ElementsAre(Id("atlas-a2", "A=4,R=8")));
+  EXPECT_EQ(sweep.combinations, 1U);
+  EXPECT_TRUE(sweep.drops.empty());
+}
+
+TEST(Selection, CountsTheDropsOfWhatItKeeps) {
+  const TemporaryFolder folder;
+  const std::string text(kText);
+  const std::string path = folder.Write("s.yaml", text + text.substr(text.find("  - dims")));
+  Selection selection;
+  selection.case_globs = {"R=160/"};
+  const Sweep sweep = LoadSweeps({path}, selection);
+  EXPECT_EQ(sweep.cases.size(), 4U);
+  EXPECT_EQ(sweep.combinations, 8U);
+  ASSERT_EQ(sweep.drops.size(), 1U);
+  EXPECT_EQ(sweep.drops[0].count, 4U);
 }
 
 TEST(Selection, RefusesNamesNobodyKnows) {

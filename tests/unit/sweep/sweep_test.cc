@@ -192,7 +192,7 @@ TEST(LoadSweeps, DropsWhatTheContractForbidsAndCountsItByEntryAndReason) {
             "rms_norm_grad/atlas-training/A=4,R=7/float32-float32-float32-float32");
   EXPECT_EQ(sweep.drops[1].reason,
             "violates \"on atlas-inference the last axis of x, dy and gamma is at least 32 "
-            "bytes\"");
+            "bytes, or empty\"");
   EXPECT_EQ(sweep.drops[1].count, 2U);
   EXPECT_EQ(sweep.drops[2].reason,
             "the document of aclnnRmsNormGrad has no row bfloat16-float32-bfloat16-float32 for "
@@ -271,6 +271,20 @@ TEST(LoadSweeps, ReadsSeveralFilesInTheOrderGiven) {
   const std::string a =
       folder.Write("a.yaml", std::string(kPlain) + "sweep: [{shapes: [{A: 2, R: 2}]}]\n");
   EXPECT_THAT(ShortIds(LoadSweeps({b, a, b}, {})), ElementsAre("A=1,R=1", "A=2,R=2"));
+}
+
+TEST(LoadSweeps, ReadsNumbersAsYamlWritesThem) {
+  const Sweep sweep =
+      LoadPlain("eps: [+1e-4, 1E-4, 4.9e-324]\nsweep: [{shapes: [{A: 1, R: 1}]}]\n");
+  EXPECT_THAT(ShortIds(sweep), ElementsAre("A=1,R=1/eps=0.0001", "A=1,R=1/eps=5e-324"));
+}
+
+TEST(LoadSweeps, TakesAllProductsFromAListToo) {
+  const std::string sweep = "sweep: [{shapes: [{A: 1, R: 64}]}]\n";
+  const std::string op = "operator: rms_norm_grad\n";
+  const std::size_t all = LoadText(op + sweep).cases.size();
+  EXPECT_EQ(LoadText(op + "products: all\n" + sweep).cases.size(), all);
+  EXPECT_EQ(LoadText(op + "products: [all]\n" + sweep).cases.size(), all);
 }
 
 TEST(LoadSweeps, TakesTheLargestExtentsAndTensorsItDocuments) {
