@@ -3,7 +3,7 @@
 # Installs what is missing, builds what is out of date, then runs sweeps with the built-in CPU
 # device:
 #
-#   scripts/run.sh cases/rms_norm_grad/smoke.yaml --report /tmp/report
+#   scripts/run.sh cases/suites/smoke.yaml --report out
 #
 # Takes the arguments of `normgrad-bench run`, passes its exit code on, and says nothing of its own
 # when there is nothing to install or build. Paths are relative to the caller's folder.
