@@ -2,7 +2,6 @@
 #include "kernels/api/shell.h"
 
 #include <algorithm>
-#include <bit>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -67,8 +66,9 @@ const Kernel& KernelOf(const Operator& op) {
 // `elements` of `dtype` on from `address`. Not pointer arithmetic: nobody knows yet what is there.
 std::byte* Displaced(void* address, std::int64_t elements, DType dtype) {
   const auto size = static_cast<std::int64_t>(SizeOf(dtype));
-  return std::bit_cast<std::byte*>(std::bit_cast<std::uintptr_t>(address) +
-                                   static_cast<std::uintptr_t>(elements * size));
+  const std::uintptr_t target =
+      reinterpret_cast<std::uintptr_t>(address) + static_cast<std::uintptr_t>(elements * size);
+  return reinterpret_cast<std::byte*>(target);  // NOLINT(performance-no-int-to-ptr): see above
 }
 
 // A tensor of checked numbers, its storage at `storage`.
