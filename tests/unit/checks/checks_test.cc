@@ -103,7 +103,7 @@ TEST(CheckDeterminism, BoundsTheChanceOfADifferingRun) {
 
 TEST(CaseRun, CountsCompulsoryTrafficOnceWhateverTheLayout) {
   Case the_case = FloatCase({4}, {8});
-  const std::uint64_t bytes = 4 * (3 * 32 + 4 + 2 * 8);
+  const std::uint64_t bytes = std::uint64_t{4} * (3 * 32 + 4 + 2 * 8);
   CaseRun dense(the_case, CpuDevice(), Constant(the_case, 1));
   EXPECT_EQ(dense.compulsory_bytes(), bytes);
   EXPECT_EQ(dense.tensor_bytes(), bytes);
