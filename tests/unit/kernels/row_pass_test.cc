@@ -364,6 +364,7 @@ RmsResult RunRow(const std::vector<double>& dy, const std::vector<double>& x, do
   tensors[2].Set({rstd});
   tensors[3].Set(std::vector<double>(x.size(), 1));
   std::vector<KernelTensor> views;
+  views.reserve(tensors.size());
   for (TestTensor& tensor : tensors) views.push_back(tensor.ForKernel());
   Launch launch{dims, views};
   std::vector<float> workspace(RmsNormGrad().workspace_bytes(launch) / sizeof(float));
