@@ -264,4 +264,10 @@ std::string_view StatusName(int status) {
   return found != std::end(kNames) && found->status == status ? found->name : "unknown status";
 }
 
+std::optional<int> ParseStatus(std::string_view name) {
+  const auto* found = std::ranges::find(kNames, name, &Named::name);
+  if (found == std::end(kNames)) return std::nullopt;
+  return found->status;
+}
+
 }  // namespace normgrad

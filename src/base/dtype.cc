@@ -28,6 +28,7 @@ Format FormatOf(DType dtype) {
     case DType::kFloat32: return kBinary32;
     case DType::kFloat16: return kBinary16;
     case DType::kBFloat16: return kBFloat;
+    case DType::kNone:
     case DType::kInt32:
     case DType::kFloat64: break;
   }
@@ -110,6 +111,7 @@ void LoadEach(const void* address, std::size_t count, double* out, Convert conve
 
 std::size_t SizeOf(DType dtype) {
   switch (dtype) {
+    case DType::kNone: return 0;
     case DType::kFloat32:
     case DType::kInt32: return 4;
     case DType::kFloat16:
@@ -121,6 +123,7 @@ std::size_t SizeOf(DType dtype) {
 
 std::string_view Name(DType dtype) {
   switch (dtype) {
+    case DType::kNone: return "none";
     case DType::kFloat32: return "float32";
     case DType::kFloat16: return "float16";
     case DType::kBFloat16: return "bfloat16";
@@ -135,6 +138,10 @@ DType ParseDType(std::string_view name) {
     if (name == Name(dtype)) return dtype;
   }
   throw Error("unknown dtype '{}': expected float32, float16, bfloat16 or int32", name);
+}
+
+DType ParseDTypeOrNone(std::string_view name) {
+  return name == Name(DType::kNone) ? DType::kNone : ParseDType(name);
 }
 
 double Load(DType dtype, const void* address) {
@@ -159,6 +166,7 @@ double Load(DType dtype, const void* address) {
       std::memcpy(&value, address, sizeof value);
       return value;
     }
+    case DType::kNone: throw std::logic_error("a null tensor has no elements");
     case DType::kFloat16: break;
   }
   const std::uint32_t bits = LoadBits(kBinary16, address);
@@ -173,6 +181,7 @@ double Load(DType dtype, const void* address) {
 
 void LoadAll(DType dtype, const void* address, std::size_t count, double* out) {
   switch (dtype) {
+    case DType::kNone: throw std::logic_error("a null tensor has no elements");
     case DType::kFloat64:
       return LoadEach<double>(address, count, out, [](double value) { return value; });
     case DType::kFloat32:
@@ -189,6 +198,7 @@ void LoadAll(DType dtype, const void* address, std::size_t count, double* out) {
 
 void Store(DType dtype, double value, void* address) {
   switch (dtype) {
+    case DType::kNone: throw std::logic_error("a null tensor has no elements");
     case DType::kFloat64: std::memcpy(address, &value, sizeof value); return;
     case DType::kFloat32: {
       const auto rounded = static_cast<float>(value);  // nearest-even, by the C++ environment

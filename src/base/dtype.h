@@ -8,8 +8,10 @@
 namespace normgrad {
 
 /// Element types of the norm-gradient operators' tensors. Values equal CANN's aclDataType.
-/// kFloat64 is never a device's: the oracle's own tests use it.
+/// kFloat64 is never a device's: the oracle's own tests use it. kNone is the dtype of a tensor that
+/// is null.
 enum class DType : std::int32_t {
+  kNone = -1,
   kFloat32 = 0,
   kFloat16 = 1,
   kInt32 = 3,
@@ -17,14 +19,18 @@ enum class DType : std::int32_t {
   kBFloat16 = 27,
 };
 
-/// Bytes per element.
+/// Bytes per element; 0 of kNone.
 std::size_t SizeOf(DType dtype);
 
-/// "float32", "float16", "bfloat16", "int32" or "float64": the spelling of YAML, CSV and reports.
+/// "float32", "float16", "bfloat16", "int32", "float64" or "none": the spelling of YAML, CSV and
+/// reports.
 std::string_view Name(DType dtype);
 
 /// Inverse of Name(). Throws Error naming the accepted spellings.
 DType ParseDType(std::string_view name);
+
+/// As ParseDType(), and "none" is kNone.
+DType ParseDTypeOrNone(std::string_view name);
 
 /// The element at `address` (no alignment needed), exactly.
 double Load(DType dtype, const void* address);

@@ -9,6 +9,9 @@ namespace normgrad {
 std::span<const Operator* const> AllOperators() {
   static constexpr const Operator* kAll[] = {
       &kRmsNormGrad,
+      &kLayerNormBackward,
+      &kGroupNormBackward,
+      &kBatchNormElemtBackward,
   };
   return kAll;
 }

@@ -14,6 +14,9 @@ std::span<const Operator* const> AllOperators();
 /// Throws Error with the nearest or all known names when `name` is not one of them.
 const Operator& FindOperator(std::string_view name);
 
+extern const Operator kBatchNormElemtBackward;
+extern const Operator kGroupNormBackward;
+extern const Operator kLayerNormBackward;
 extern const Operator kRmsNormGrad;
 
 }  // namespace normgrad
