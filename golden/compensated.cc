@@ -10,11 +10,10 @@ namespace {
 
 constexpr std::size_t kLanes = 8;
 
-// Adds a * b to one lane or column. Everything is by reference to locals or distinct arrays, which
+// Adds a term to one lane or column. Everything is by reference to locals or distinct arrays, which
 // lets loops over it vectorise.
-inline void AddTerm(double a, double b, double& high, double& low, double& magnitude,
+inline void AddTerm(DoubleDouble term, double& high, double& low, double& magnitude,
                     double& energy) {
-  const DoubleDouble term = TwoProduct(a, b);
   const DoubleDouble sum = TwoSum(high, term.high);
   high = sum.high;
   low += sum.low + term.low;
@@ -35,39 +34,59 @@ DoubleDouble Multiply(DoubleDouble a, double b) {
   return TwoSum(product.high, product.low + a.low * b);
 }
 
-DoubleDouble Divide(DoubleDouble a, double b) {
-  const double quotient = a.high / b;
-  const DoubleDouble product = TwoProduct(quotient, b);
-  return TwoSum(quotient, ((a.high - product.high) - product.low + a.low) / b);
+DoubleDouble Subtract(DoubleDouble a, DoubleDouble b) {
+  const DoubleDouble difference = TwoSum(a.high, -b.high);
+  return TwoSum(difference.high, difference.low + (a.low - b.low));
 }
 
-void DotSum::AddProducts(const double* a, const double* b, std::size_t count) {
-  // Copies, because the compiler must assume that a and b may point into this object.
+DoubleDouble Divide(DoubleDouble a, DoubleDouble b) {
+  const double quotient = a.high / b.high;
+  // b.high in two halves that TwoProduct() can take.
+  constexpr double kSplitter = 0x1p27 + 1;
+  const double scaled = kSplitter * b.high;
+  const double head = scaled - (scaled - b.high), tail = b.high - head;
+  const DoubleDouble large = TwoProduct(quotient, head), small = TwoProduct(quotient, tail);
+  const DoubleDouble rest = Subtract(Subtract(a, large), small);
+  return TwoSum(quotient, (rest.high + (rest.low - quotient * b.low)) / b.high);
+}
+
+Totals Scale(const Totals& totals, double factor) {
+  return {Multiply(totals.value, factor), totals.magnitude * std::fabs(factor),
+          totals.energy * factor * factor};
+}
+
+template <typename Term>
+void DotSum::Add(std::size_t count, Term term) {
+  // Copies, because the compiler must assume that the terms may lie in this object.
   Lanes high = high_, low = low_, magnitude = magnitude_, energy = energy_;
   std::size_t i = 0;
   for (; i + kLanes <= count; i += kLanes) {
     for (std::size_t k = 0; k < kLanes; ++k) {
-      AddTerm(a[i + k], b[i + k], high[k], low[k], magnitude[k], energy[k]);
+      AddTerm(term(i + k), high[k], low[k], magnitude[k], energy[k]);
     }
   }
   for (std::size_t k = 0; i + k < count; ++k) {
-    AddTerm(a[i + k], b[i + k], high[k], low[k], magnitude[k], energy[k]);
+    AddTerm(term(i + k), high[k], low[k], magnitude[k], energy[k]);
   }
   high_ = high, low_ = low, magnitude_ = magnitude, energy_ = energy;
 }
 
-DoubleDouble DotSum::Value() const {
+void DotSum::AddProducts(const double* a, const double* b, std::size_t count) {
+  Add(count, [=](std::size_t i) { return TwoProduct(a[i], b[i]); });
+}
+
+void DotSum::AddTerms(const double* a, std::size_t count) {
+  Add(count, [=](std::size_t i) { return DoubleDouble{a[i], 0}; });
+}
+
+Totals DotSum::Get() const {
   DoubleDouble total;
   for (std::size_t k = 0; k < kLanes; ++k) {
     const DoubleDouble sum = TwoSum(total.high, high_[k]);
     total = {sum.high, total.low + (sum.low + low_[k])};
   }
-  return TwoSum(total.high, total.low);
+  return {TwoSum(total.high, total.low), SumOf(magnitude_), SumOf(energy_)};
 }
-
-double DotSum::Magnitude() const { return SumOf(magnitude_); }
-
-double DotSum::Energy() const { return SumOf(energy_); }
 
 ColumnSums::ColumnSums(std::size_t columns)
     : high_(columns), low_(columns), magnitude_(columns), energy_(columns) {}
@@ -79,7 +98,7 @@ void ColumnSums::AddRow(const double* terms, double factor) {
   double* const energy = energy_.data();
   const std::size_t count = Columns();
   for (std::size_t i = 0; i < count; ++i) {
-    AddTerm(terms[i], factor, high[i], low[i], magnitude[i], energy[i]);
+    AddTerm(TwoProduct(terms[i], factor), high[i], low[i], magnitude[i], energy[i]);
   }
 }
 
@@ -93,10 +112,9 @@ void ColumnSums::Merge(const ColumnSums& later) {
   }
 }
 
-Sum ColumnSums::At(std::size_t column, double count, double roundings) const {
-  Sum sum{count, roundings, high_[column] + low_[column], magnitude_[column], energy_[column]};
-  if (!std::isfinite(sum.magnitude)) sum.value = std::numeric_limits<double>::quiet_NaN();
-  return sum;
+Totals ColumnSums::At(std::size_t column) const {
+  if (Columns() == 0) return {};
+  return {TwoSum(high_[column], low_[column]), magnitude_[column], energy_[column]};
 }
 
 double MaxMagnitude(std::span<const double> values) {

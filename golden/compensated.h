@@ -6,8 +6,6 @@
 #include <span>
 #include <vector>
 
-#include "golden/oracle.h"
-
 namespace normgrad {
 
 /// The unevaluated sum high + low, |low| at most about an ulp of high: some 106 bits.
@@ -37,13 +35,26 @@ inline DoubleDouble TwoProduct(double a, double b) {
 /// a * b to about 2^-100, under the conditions of TwoProduct().
 DoubleDouble Multiply(DoubleDouble a, double b);
 
-/// a / b to about 2^-100, for b with at most 26 significant bits.
-DoubleDouble Divide(DoubleDouble a, double b);
+/// a - b to about 2^-104 of the larger of the two.
+DoubleDouble Subtract(DoubleDouble a, DoubleDouble b);
 
-/// One compensated sum of products, added in eight lanes chosen by index: its bits depend on the
-/// terms only, not on the compiler's choice of vector length.
+/// a / b to about 2^-100.
+DoubleDouble Divide(DoubleDouble a, DoubleDouble b);
+
+/// What is known of a finished sum of t_1 … t_n.
+struct Totals {
+  DoubleDouble value;    // sum of t
+  double magnitude = 0;  // sum of |t|; not finite exactly if some term is not
+  double energy = 0;     // sum of t^2
+};
+
+/// The totals of the terms factor * t; factor as b in TwoProduct().
+Totals Scale(const Totals& totals, double factor);
+
+/// One compensated sum of terms or products, added in eight lanes chosen by index: its bits depend
+/// on the terms only, not on the compiler's choice of vector length.
 ///
-/// Error of Value(): 2^-53 |sum| + (n + 3)^2 2^-106 * Magnitude() (Ogita, Rump and Oishi, "Accurate
+/// Error of the value: 2^-53 |sum| + (n + 3)^2 2^-106 * magnitude (Ogita, Rump and Oishi, "Accurate
 /// sum and dot product", SISC 26(6), 2005). Magnitude and energy are plain float64 sums.
 class DotSum {
  public:
@@ -51,11 +62,15 @@ class DotSum {
   /// have a count that is no multiple of eight.
   void AddProducts(const double* a, const double* b, std::size_t count);
 
-  DoubleDouble Value() const;  // sum of t
-  double Magnitude() const;    // sum of |t|; not finite exactly if some term is not
-  double Energy() const;       // sum of t^2
+  /// Adds a[i] for every i < count, on the same condition.
+  void AddTerms(const double* a, std::size_t count);
+
+  Totals Get() const;
 
  private:
+  template <typename Term>
+  void Add(std::size_t count, Term term);
+
   using Lanes = std::array<double, 8>;
   Lanes high_{}, low_{}, magnitude_{}, energy_{};
 };
@@ -73,9 +88,8 @@ class ColumnSums {
   /// Adds the sums of later rows.
   void Merge(const ColumnSums& later);
 
-  /// The sum of column i: `count` terms that a device rounds `roundings` times each. A column with
-  /// a non-finite term has the value NaN.
-  Sum At(std::size_t column, double count, double roundings) const;
+  /// The sum of one column; of nothing where there are no columns at all.
+  Totals At(std::size_t column) const;
 
  private:
   std::vector<double> high_, low_, magnitude_, energy_;

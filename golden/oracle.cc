@@ -10,6 +10,9 @@ namespace normgrad {
 std::span<const Oracle> AllOracles() {
   static const Oracle kAll[] = {
       kRmsNormGradOracle,
+      kLayerNormBackwardOracle,
+      kGroupNormBackwardOracle,
+      kBatchNormElemtBackwardOracle,
   };
   return kAll;
 }

@@ -15,9 +15,11 @@ namespace normgrad {
 
 /// A dense row-major tensor on the host, in its own dtype.
 struct HostTensor {
-  DType dtype = DType::kFloat32;
+  DType dtype = DType::kNone;  // kNone: the tensor is null, or an output nobody wants
   Shape shape;
-  const std::byte* data = nullptr;  // null when absent
+  const std::byte* data = nullptr;  // may be null without elements
+
+  bool present() const { return dtype != DType::kNone; }
 };
 
 /// The rounding condition of one sum of a call: what a float32 device may get wrong about
@@ -25,7 +27,7 @@ struct HostTensor {
 struct Sum {
   double count = 0;      // n
   double roundings = 0;  // roundings inside every term, before it is added
-  double value = 0;      // sum of t
+  double value = 0;      // sum of t; of kernels that add two sums, that of their magnitudes
   double magnitude = 0;  // sum of |t|
   double energy = 0;     // sum of t^2
   bool lattice =
@@ -60,14 +62,15 @@ enum class Profile { kExpanded, kCentred };
 struct Oracle {
   std::string_view name;  // Operator::name
 
-  /// The forward pass in float64 over the (already rounded) data inputs: the elements of every
-  /// kStatistic input, in the order of the params, not rounded to its dtype. Other tensors are not
-  /// read.
+  /// What the forward pass, and a reduction before the backward pass, leave behind, in float64 over
+  /// the (already rounded) other inputs: the elements of every kStatistic and kChannelSum input, in
+  /// the order of the params, not rounded to its dtype. Those inputs are not read.
   std::vector<std::vector<double>> (*statistics)(const Dims& dims, double eps,
                                                  std::span<const HostTensor> tensors);
 
   /// Walks the outputs once and hands them to `consume` block by block, from up to `threads`
-  /// threads at a time, every element exactly once; values do not depend on `threads`.
+  /// threads at a time, every element exactly once; values do not depend on `threads`. Outputs that
+  /// are not present are left out.
   /// `tensors` has one entry per param; outputs are not read. Sums are compensated.
   /// A non-finite value stands for any non-finite result.
   void (*reference)(const Dims& dims, std::span<const HostTensor> tensors, Profile profile,
@@ -87,6 +90,9 @@ std::span<const Oracle> AllOracles();
 /// Throws std::logic_error if `op` has none; the registry test makes sure none lacks one.
 const Oracle& OracleOf(const Operator& op);
 
+extern const Oracle kBatchNormElemtBackwardOracle;
+extern const Oracle kGroupNormBackwardOracle;
+extern const Oracle kLayerNormBackwardOracle;
 extern const Oracle kRmsNormGradOracle;
 
 }  // namespace normgrad

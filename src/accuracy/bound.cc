@@ -8,10 +8,6 @@
 namespace normgrad {
 namespace {
 
-// Unit roundoff of float32, the precision devices accumulate in: one operation errs by at most u
-// times its result.
-constexpr double kRoundoff = 0x1p-24;
-
 // The sums of magnitudes and squares are plain float64 sums of up to 2^29 terms: their own error is
 // below 2^-20 of them.
 constexpr double kRoundUp = 1 + 0x1p-20;
@@ -36,7 +32,7 @@ double Allow(const Sum& sum, const BoundRule& rule) {
   const bool repeats = rule.sixteen_bit_inputs && sum.count > kLongSum &&
                        std::fabs(sum.value) > kSameSign * sum.magnitude;
   if (rule.mode == SumMode::kCertified || sum.lattice || repeats) {
-    return kRoundUp * kRoundoff * certified;
+    return kRoundUp * rule.roundoff * certified;
   }
   // Independent errors add in squares, each proportional to the partial sum it rounds. Over terms
   // in random order the squares of all partial sums add to at most n (s^2 / 3 + V / 6) in
@@ -44,12 +40,12 @@ double Allow(const Sum& sum, const BoundRule& rule) {
   // rounding inside the terms adds V.
   const double squares =
       sum.count / 3 * (sum.value * sum.value + sum.energy) + sum.roundings * sum.energy;
-  return kRoundUp * kRoundoff * std::min(certified, kLambda * std::sqrt(squares));
+  return kRoundUp * rule.roundoff * std::min(certified, kLambda * std::sqrt(squares));
 }
 
 AllowanceTerms AllowanceOf(const ReferenceBlock& block, const BoundRule& rule, std::size_t i) {
   AllowanceTerms terms;
-  terms.local = block.roundings * kRoundoff * block.local[i];
+  terms.local = block.roundings * rule.roundoff * block.local[i];
   for (const SharedSum& shared : block.shared) {
     terms.sums += Allow(shared.sum, rule) * shared.weight[i];
   }
@@ -61,7 +57,7 @@ AllowanceTerms AllowanceOf(const ReferenceBlock& block, const BoundRule& rule, s
 void Allowances(const ReferenceBlock& block, const BoundRule& rule, std::size_t first,
                 std::span<double> out) {
   const double* const local = block.local.data() + first;
-  const double roundings = block.roundings * kRoundoff;
+  const double roundings = block.roundings * rule.roundoff;
   const double flush = block.flush * rule.smallest_normal;
   for (std::size_t i = 0; i < out.size(); ++i) out[i] = roundings * local[i] + flush;
   for (const SharedSum& shared : block.shared) {

@@ -14,11 +14,16 @@ enum class SumMode {
   kCertified,  // a theorem for any data and any summation order
 };
 
+/// Unit roundoff of float32, the precision devices accumulate in: one operation errs by at most
+/// this times its result.
+inline constexpr double kFloat32Roundoff = 0x1p-24;
+
 /// What the verdict needs to know about a case besides its numbers.
 struct BoundRule {
   SumMode mode = SumMode::kSharp;
-  bool sixteen_bit_inputs = false;    // long same-sign sums of few distinct products: see Allow()
-  double smallest_normal = 0x1p-126;  // what the device may flush to zero; 0x1p-149 if it may not
+  bool sixteen_bit_inputs = false;     // long same-sign sums of few distinct products: see Allow()
+  double smallest_normal = 0x1p-126;   // what the device may flush to zero; 0x1p-149 if it may not
+  double roundoff = kFloat32Roundoff;  // of the arithmetic
 };
 
 /// Allowed error of one float32 sum, any order: numbers and derivation in bound.cc.

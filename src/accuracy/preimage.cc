@@ -65,6 +65,7 @@ void RoundingPreimages(DType dtype, const void* address, std::size_t count, doub
     case DType::kFloat64:
       LoadAll(dtype, address, count, low);
       return LoadAll(dtype, address, count, high);
+    case DType::kNone:
     case DType::kInt32: break;
   }
   throw std::logic_error("integers have no rounding preimage");

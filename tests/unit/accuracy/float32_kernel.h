@@ -21,34 +21,42 @@ enum class SumOrder {
   kBlocks,    // blocks of 256, their sums added left to right
 };
 
-/// How a device may arrange the formula of dx.
+/// How a device may arrange the formula of dx; m1 and m2 are the means of p and of p * xhat.
 enum class Arrangement {
-  kPlain,   // (p - xhat * (S / R)) * r
-  kFused,   // fma(-xhat, S / R, p) * r
-  kScaled,  // ((R * p - xhat * S) * (1 / R)) * r
-  kCubed,   // p * r - (r * r * r * sum(p * x) / R) * x
+  kPlain,     // ((p - m1) - xhat * m2) * r
+  kFused,     // fma(-xhat, m2, p - m1) * r
+  kScaled,    // ((R * p - S1) - xhat * S2) * (1 / R) * r
+  kCubed,     // (p - m1) * r - (r * r * r * sum(p * (x - mean)) / R) * (x - mean)
+  kExpanded,  // as kPlain with xhat = x * r - mean * r
+  kLinear,    // a * p + b * x + c from sum(p * x) and sum(p), channel by channel
 };
 
 /// One mistake to plant.
 enum class Fault {
   kNone,
-  kLastElementDropped,     // from the sum of every row
-  kDividedByOneLess,       // the mean, by R - 1
-  kGammaForgotten,         // in dx
-  kLastRowDropped,         // from dgamma
+  kLastElementDropped,     // from the sums of every set
+  kDividedByOneLess,       // the means, by one less than there is
+  kScaleForgotten,         // in dx
+  kNextScale,              // in dx: that of the next channel or column
+  kNextStatistics,         // those of the next set
+  kMeanForgotten,          // m1 not subtracted
+  kMeanSubtractedTwice,    // m1
+  kOneCounter,             // the first counter instead of their sum
+  kDeviationNotSquared,    // r instead of r * r
+  kLastRowDropped,         // from the gradients of scale and bias
   kTruncatedOutput,        // dx rounded towards zero
-  kSixteenBitMean,         // m kept in dx's dtype
+  kSixteenBitMean,         // m2 kept in dx's dtype
   kOneUnitInTheLastPlace,  // one element of dx is its neighbour
 };
 
-/// One legal way, or with a fault a wrong one, to compute RmsNormGrad in float32.
+/// One legal way, or with a fault a wrong one, to compute an operator in float32.
 struct Float32Kernel {
   std::string_view name;
   SumOrder order = SumOrder::kForward;
   Arrangement arrangement = Arrangement::kPlain;
   Fault fault = Fault::kNone;
 
-  /// Writes dxOut and dgammaOut of `set` from its inputs.
+  /// Writes the outputs of `set` from its inputs.
   void Run(TensorSet* set) const;
 };
 

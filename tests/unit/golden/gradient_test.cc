@@ -5,7 +5,6 @@
 
 #include <gtest/gtest.h>
 
-#include "base/random.h"
 #include "golden/oracle.h"
 #include "ops/operators.h"
 #include "tests/unit/golden/tensor_set.h"
@@ -15,15 +14,30 @@ namespace {
 
 constexpr double kEps = 1e-3, kStep = 1e-4;
 
-// Small extents for every symbol of the operator's patterns.
+// Small extents for every symbol of the operator's patterns; groups of two channels.
 Dims SmallDims(const Operator& op) {
-  Dims dims;
+  Dims dims{{"G", {2}}};
   for (const Param& param : op.params) {
     for (const PatternAxis& axis : ParsePattern(param.pattern)) {
       dims.emplace(axis.symbol, axis.kind == PatternAxis::Kind::kSingle ? Shape{4} : Shape{2, 3});
     }
   }
   return dims;
+}
+
+// A call in which all there is to count is there.
+TensorSet RandomSet(const Operator& op) {
+  TensorSet set(op, SmallDims(op), DTypesOf(op, DType::kFloat64));
+  set.FillRandom(kEps);
+  for (const Param& param : op.params) {
+    if (param.role != Role::kCount) continue;
+    const auto elements = static_cast<double>(set.CountOf(op.params[0].name));
+    const double counted = elements / static_cast<double>(Count("C", set.BoundDims()));
+    const auto counters = static_cast<double>(set.CountOf(param.name));
+    set.Fill(param.name, [=](std::size_t) { return counted / counters; });
+    set.FillStatistics(kEps);
+  }
+  return set;
 }
 
 // The gradient of y is the activation that nothing is the gradient of.
@@ -61,14 +75,7 @@ TEST(Gradient, OfEveryOracleIsTheCentralDifferenceOfItsForwardPass) {
   for (const Operator* op : AllOperators()) {
     const Oracle& oracle = OracleOf(*op);
     const std::string_view upstream = UpstreamOf(*op, oracle);
-    constexpr DType kDouble = DType::kFloat64;
-    TensorSet set(*op, SmallDims(*op), {kDouble, kDouble, kDouble, kDouble});
-    for (const Param& param : op->params) {
-      if (param.kind != Param::Kind::kInput || param.role == Role::kStatistic) continue;
-      const RandomStream random(HashText(param.name));
-      set.Fill(param.name, [&](std::size_t i) { return 0.5 + random.Normal(i); });
-    }
-    set.FillStatistics(oracle, kEps);
+    TensorSet set = RandomSet(*op);
     ASSERT_FALSE(oracle.gradients.empty()) << op->name;
     for (const auto& [output, input] : oracle.gradients) {
       const std::vector<double> gradient = ReferenceOf(oracle, set, output);

@@ -3,59 +3,63 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <initializer_list>
 #include <span>
 #include <stdexcept>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "base/random.h"
 #include "golden/oracle.h"
 
 namespace normgrad {
 
-/// The dtype of each role's tensors in a test.
-struct RoleDTypes {
-  DType data = DType::kFloat32;
-  DType statistic = DType::kFloat32;
-  DType scale = DType::kFloat32;
-  DType scale_grad = DType::kFloat32;
-
-  DType Of(Role role) const {
-    switch (role) {
-      case Role::kData: return data;
-      case Role::kStatistic: return statistic;
-      case Role::kScale: return scale;
-      case Role::kScaleGrad: return scale_grad;
-    }
-    throw std::logic_error("unknown role");
+/// One dtype for every column of `op`, but for those named: {{"scale", DType::kNone}}.
+inline DTypes DTypesOf(const Operator& op, DType every,
+                       std::initializer_list<std::pair<std::string_view, DType>> exceptions = {}) {
+  const std::vector<std::string_view> columns = DTypeColumns(op);
+  DTypes dtypes(columns.size(), every);
+  for (const auto& [column, dtype] : exceptions) {
+    const auto found = std::ranges::find(columns, column);
+    if (found == columns.end()) throw std::logic_error("no such dtype column");
+    dtypes[static_cast<std::size_t>(found - columns.begin())] = dtype;
   }
-};
+  return dtypes;
+}
 
-/// Owns zero-initialised tensors, one per parameter of an operator.
+/// Owns zero-initialised tensors, one per tensor of an operator.
 class TensorSet {
  public:
-  TensorSet(const Operator& op, Dims dims, const RoleDTypes& dtypes)
-      : op_(&op), dims_(std::move(dims)) {
-    for (const Param& param : op.params) {
-      const DType dtype = dtypes.Of(param.role);
+  /// `dtypes` as DTypesOf(); those that are kNone are null.
+  TensorSet(const Operator& op, Dims dims, const DTypes& dtypes)
+      : op_(&op), dims_(std::move(dims)), storage_(op.params.size()), tensors_(op.params.size()) {
+    for (std::size_t i = 0; i < op.params.size(); ++i) {
+      const Param& param = op.params[i];
+      if (!param.IsTensor()) continue;
+      const DType dtype = dtypes.at(DTypeColumn(op, param));
+      if (dtype == DType::kNone) continue;
       const Shape shape = Expand(param.pattern, dims_);
       // One byte more, so that the address of an empty tensor is an address too.
-      storage_.emplace_back(ElementCount(shape) * SizeOf(dtype) + 1);
-      tensors_.push_back({dtype, shape, storage_.back().data()});
+      storage_[i].resize(ElementCount(shape) * SizeOf(dtype) + 1);
+      tensors_[i] = {dtype, shape, storage_[i].data()};
     }
   }
+  TensorSet(const Operator& op, Dims dims)
+      : TensorSet(op, std::move(dims), DTypesOf(op, DType::kFloat32)) {}
 
   // The tensors point into the storage, which moves along but would not be copied along.
   TensorSet(TensorSet&&) = default;
   TensorSet& operator=(TensorSet&&) = default;
 
+  const Operator& Op() const { return *op_; }
   const Dims& BoundDims() const { return dims_; }
   std::span<const HostTensor> All() const { return tensors_; }
 
   std::size_t IndexOf(std::string_view name) const {
-    const auto found = std::ranges::find(op_->params, name, &Param::name);
-    if (found == op_->params.end()) throw std::logic_error("no such parameter");
-    return static_cast<std::size_t>(found - op_->params.begin());
+    const auto index = FindParam(*op_, name);
+    if (!index) throw std::logic_error("no such parameter");
+    return *index;
   }
   const HostTensor& operator[](std::string_view name) const { return tensors_[IndexOf(name)]; }
   std::size_t CountOf(std::string_view name) const { return ElementCount((*this)[name].shape); }
@@ -73,18 +77,49 @@ class TensorSet {
   /// Sets every element i to element(i).
   template <typename Element>
   void Fill(std::string_view name, Element element) {
-    const std::size_t count = CountOf(name);
-    for (std::size_t i = 0; i < count; ++i) Set(name, i, static_cast<double>(element(i)));
+    const std::size_t index = IndexOf(name), count = CountOf(name);
+    const DType dtype = tensors_[index].dtype;
+    std::byte* const data = storage_[index].data();
+    for (std::size_t i = 0; i < count; ++i) {
+      Store(dtype, static_cast<double>(element(i)), data + i * SizeOf(dtype));
+    }
   }
-  /// Sets every statistic to what `oracle` derives from the data, rounded to its dtype.
-  void FillStatistics(const Oracle& oracle, double eps) {
-    const auto values = oracle.statistics(dims_, eps, tensors_);
+  void Fill(std::string_view name, std::initializer_list<double> elements) {
+    if (elements.size() != CountOf(name)) throw std::logic_error("another number of elements");
+    Fill(name, [&](std::size_t i) { return elements.begin()[i]; });
+  }
+  /// Draws every input that FillStatistics() does not set, and then those; counts are small.
+  void FillRandom(double eps) {
+    for (const Param& param : op_->params) {
+      if (param.kind != Param::Kind::kInput || IsDerived(param) || !(*this)[param.name].present()) {
+        continue;
+      }
+      const RandomStream random(HashText(param.name));
+      const bool counts = param.role == Role::kCount;
+      Fill(param.name, [&](std::size_t i) {
+        return counts ? static_cast<double>(1 + random.Bits(i) % 8) : random.Normal(i);
+      });
+    }
+    FillStatistics(eps);
+  }
+  /// Makes a tensor null.
+  void Drop(std::string_view name) { tensors_[IndexOf(name)] = {}; }
+
+  /// Sets what the oracle derives from the other inputs, rounded to its dtype.
+  void FillStatistics(double eps) {
+    const auto values = OracleOf(*op_).statistics(dims_, eps, tensors_);
     auto statistic = values.begin();
     for (const Param& param : op_->params) {
-      if (param.role != Role::kStatistic) continue;
+      if (!IsDerived(param)) continue;
       Fill(param.name, [&](std::size_t i) { return statistic->at(i); });
       ++statistic;
     }
+  }
+
+  /// Whether FillStatistics() sets it.
+  static bool IsDerived(const Param& param) {
+    return param.kind == Param::Kind::kInput &&
+           (param.role == Role::kStatistic || param.role == Role::kChannelSum);
   }
 
  private:

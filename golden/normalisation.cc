@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "golden/normalisation.h"
+
+#include <cmath>
+#include <utility>
+
+namespace normgrad {
+namespace {
+
+// The statistics of one set; mean is 0 for an operator that has none.
+struct Moments {
+  double mean = 0, rstd = 0;
+};
+
+std::vector<Moments> AllMoments(const Normalisation& call, double eps) {
+  std::vector<Moments> all(call.sets.count);
+  std::vector<double> x(kTile);
+  const auto load = [&](std::size_t first, std::size_t count, std::size_t place) {
+    call.Load(call.x, first, count, x.data() + place);
+  };
+  const auto size = static_cast<double>(std::max<std::size_t>(call.SetSize(), 1));
+  for (std::size_t set = 0; set < all.size(); ++set) {
+    double& mean = all[set].mean;
+    if (call.mean != kNoParam) {
+      DotSum sum;
+      ForEachTile(call.sets, call.elements, set, load,
+                  [&](std::size_t count) { sum.AddTerms(x.data(), count); });
+      mean = Divide(sum.Get().value, {size, 0}).high;
+    }
+    DotSum squares;
+    ForEachTile(call.sets, call.elements, set, load, [&](std::size_t count) {
+      for (std::size_t i = 0; i < count; ++i) x[i] -= mean;
+      squares.AddProducts(x.data(), x.data(), count);
+    });
+    all[set].rstd = 1 / std::sqrt(squares.Get().value.high / size + eps);
+  }
+  return all;
+}
+
+}  // namespace
+
+void Normalisation::Load(std::size_t param, std::size_t first, std::size_t count,
+                         double* out) const {
+  const HostTensor& tensor = tensors[param];
+  LoadAll(tensor.dtype, tensor.data + first * SizeOf(tensor.dtype), count, out);
+}
+
+double Normalisation::At(std::size_t param, std::size_t index, double absent) const {
+  double value = absent;
+  if (Has(param)) Load(param, index, 1, &value);
+  return value;
+}
+
+void Normalisation::LoadScales(std::size_t first, std::size_t count, double* out) const {
+  if (!Has(scale)) {
+    std::fill_n(out, count, 1.0);
+    return;
+  }
+  for (std::size_t done = 0; done < count;) {
+    const std::size_t element = first + done, owner = scales.OwnerOf(element);
+    if (scales.length == 1) {
+      const std::size_t stretch = std::min(count - done, scales.count - owner);
+      Load(scale, owner, stretch, out + done);
+      done += stretch;
+    } else {
+      const std::size_t stretch = std::min(count - done, scales.length - element % scales.length);
+      std::fill_n(out + done, stretch, At(scale, owner, 1));
+      done += stretch;
+    }
+  }
+}
+
+std::vector<std::vector<double>> StatisticsOf(const Normalisation& call, double eps) {
+  std::vector<double> mean, rstd;
+  mean.reserve(call.sets.count), rstd.reserve(call.sets.count);
+  for (const Moments& moments : AllMoments(call, eps)) {
+    mean.push_back(moments.mean), rstd.push_back(moments.rstd);
+  }
+  if (call.mean == kNoParam) return {std::move(rstd)};
+  return {std::move(mean), std::move(rstd)};
+}
+
+std::vector<double> ForwardOf(const Normalisation& call, double eps) {
+  const std::vector<Moments> moments = AllMoments(call, eps);
+  std::vector<double> y(call.elements);
+  for (std::size_t i = 0; i < y.size(); ++i) {
+    const auto [mean, rstd] = moments[call.sets.OwnerOf(i)];
+    const std::size_t owner = call.scales.OwnerOf(i);
+    y[i] = (call.At(call.x, i, 0) - mean) * rstd * call.At(call.scale, owner, 1) +
+           call.At(call.bias, owner, 0);
+  }
+  return y;
+}
+
+Roundings RoundingsOf(Profile profile) {
+  return profile == Profile::kExpanded ? Roundings{12, 6, 5, 4} : Roundings{10, 4, 3, 0};
+}
+
+Totals ConditionOf(const Totals& products, const Totals& shifts) {
+  // The squares of |a| + |b|: their cross term by the inequality of Cauchy and Schwarz, which at
+  // most doubles the sum.
+  return {{std::fabs(products.value.high) + std::fabs(shifts.value.high), 0},
+          products.magnitude + shifts.magnitude,
+          products.energy + shifts.energy + 2 * std::sqrt(products.energy * shifts.energy)};
+}
+
+void ReachOf(Profile profile, double mean, const double* x, std::size_t count, double* reach) {
+  const double magnitude = std::fabs(mean);
+  if (profile == Profile::kExpanded) {
+    for (std::size_t i = 0; i < count; ++i) reach[i] = std::fabs(x[i]) + magnitude;
+  } else {
+    for (std::size_t i = 0; i < count; ++i) reach[i] = std::fabs(x[i] - mean);
+  }
+}
+
+void Line::Evaluate(const double* p, const double* x, const double* reach, std::size_t count,
+                    double* value, double* local) const {
+  // p - intercept - slope * x. That it may cancel more costs nothing here.
+  const DoubleDouble intercept = Subtract(offset, Multiply(slope, mean));
+  const double height = std::fabs(offset.high), steepness = std::fabs(slope.high);
+  // A copy, because the compiler must assume that value and local may point into this object.
+  const auto evaluate = [=, line = *this](auto subtract_intercept) {
+    const double scale = std::fabs(line.factor);
+    for (std::size_t i = 0; i < count; ++i) {
+      const DoubleDouble product = TwoProduct(line.slope.high, x[i]);
+      DoubleDouble difference = TwoSum(p[i], -product.high);
+      difference.low -= product.low + line.slope.low * x[i];
+      difference = subtract_intercept(difference);
+      value[i] = line.factor * (difference.high + difference.low);
+      local[i] = scale * (std::fabs(p[i]) + height + steepness * reach[i]);
+    }
+  };
+  if (intercept.high == 0) {  // always so without a mean
+    evaluate([](DoubleDouble difference) { return difference; });
+  } else {
+    evaluate([=](DoubleDouble difference) {
+      const DoubleDouble rest = TwoSum(difference.high, -intercept.high);
+      return DoubleDouble{rest.high, rest.low + (difference.low - intercept.low)};
+    });
+  }
+}
+
+}  // namespace normgrad
