@@ -1,15 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The operators' C functions: names, order, forwarding, nothing else.
-//
-// All four operators are exported, because programs are linked against all of them. Those without a
-// kernel refuse in phase 1: ACLNN_ERR_INNER_FIND_KERNEL_ERROR.
 #include "kernels/api/shell.h"
 #include "ops/operators.h"
 
 using normgrad::Execute;
-using normgrad::ExecuteMissing;
 using normgrad::Prepare;
-using normgrad::PrepareMissing;
 
 aclnnStatus aclnnRmsNormGradGetWorkspaceSize(const aclTensor* dy, const aclTensor* x,
                                              const aclTensor* rstd, const aclTensor* gamma,
@@ -22,39 +17,44 @@ aclnnStatus aclnnRmsNormGrad(void* workspace, std::uint64_t bytes, aclOpExecutor
   return Execute(normgrad::kRmsNormGrad, workspace, bytes, executor, stream);
 }
 
-aclnnStatus aclnnLayerNormBackwardGetWorkspaceSize(const aclTensor*, const aclTensor*,
-                                                   const aclIntArray*, const aclTensor*,
-                                                   const aclTensor*, const aclTensor*,
-                                                   const aclTensor*, const aclBoolArray*,
-                                                   aclTensor*, aclTensor*, aclTensor*,
+aclnnStatus aclnnLayerNormBackwardGetWorkspaceSize(const aclTensor* dy, const aclTensor* x,
+                                                   const aclIntArray* normalized_shape,
+                                                   const aclTensor* mean, const aclTensor* rstd,
+                                                   const aclTensor* weight, const aclTensor* bias,
+                                                   const aclBoolArray* mask, aclTensor* dx,
+                                                   aclTensor* dweight, aclTensor* dbias,
                                                    std::uint64_t* bytes, aclOpExecutor** executor) {
-  return PrepareMissing("aclnnLayerNormBackward", bytes, executor);
+  return Prepare(normgrad::kLayerNormBackward,
+                 {dy, x, normalized_shape, mean, rstd, weight, bias, mask, dx, dweight, dbias},
+                 bytes, executor);
 }
-aclnnStatus aclnnLayerNormBackward(void*, std::uint64_t, aclOpExecutor* executor, aclrtStream) {
-  return ExecuteMissing("aclnnLayerNormBackward", executor);
+aclnnStatus aclnnLayerNormBackward(void* workspace, std::uint64_t bytes, aclOpExecutor* executor,
+                                   aclrtStream stream) {
+  return Execute(normgrad::kLayerNormBackward, workspace, bytes, executor, stream);
 }
 
-aclnnStatus aclnnGroupNormBackwardGetWorkspaceSize(const aclTensor*, const aclTensor*,
-                                                   const aclTensor*, const aclTensor*,
-                                                   const aclTensor*, std::int64_t, std::int64_t,
-                                                   std::int64_t, std::int64_t, const aclBoolArray*,
-                                                   aclTensor*, aclTensor*, aclTensor*,
-                                                   std::uint64_t* bytes, aclOpExecutor** executor) {
-  return PrepareMissing("aclnnGroupNormBackward", bytes, executor);
+aclnnStatus aclnnGroupNormBackwardGetWorkspaceSize(
+    const aclTensor* dy, const aclTensor* x, const aclTensor* mean, const aclTensor* rstd,
+    const aclTensor* gamma, std::int64_t n, std::int64_t c, std::int64_t hxw, std::int64_t group,
+    const aclBoolArray* mask, aclTensor* dx, aclTensor* dgamma, aclTensor* dbeta,
+    std::uint64_t* bytes, aclOpExecutor** executor) {
+  return Prepare(normgrad::kGroupNormBackward,
+                 {dy, x, mean, rstd, gamma, n, c, hxw, group, mask, dx, dgamma, dbeta}, bytes,
+                 executor);
 }
-aclnnStatus aclnnGroupNormBackward(void*, std::uint64_t, aclOpExecutor* executor, aclrtStream) {
-  return ExecuteMissing("aclnnGroupNormBackward", executor);
+aclnnStatus aclnnGroupNormBackward(void* workspace, std::uint64_t bytes, aclOpExecutor* executor,
+                                   aclrtStream stream) {
+  return Execute(normgrad::kGroupNormBackward, workspace, bytes, executor, stream);
 }
 
-aclnnStatus aclnnBatchNormElemtBackwardGetWorkspaceSize(const aclTensor*, const aclTensor*,
-                                                        const aclTensor*, const aclTensor*,
-                                                        const aclTensor*, const aclTensor*,
-                                                        const aclTensor*, aclTensor*, aclTensor*,
-                                                        std::uint64_t* bytes,
-                                                        aclOpExecutor** executor) {
-  return PrepareMissing("aclnnBatchNormElemtBackward", bytes, executor);
+aclnnStatus aclnnBatchNormElemtBackwardGetWorkspaceSize(
+    const aclTensor* dy, const aclTensor* x, const aclTensor* mean, const aclTensor* invstd,
+    const aclTensor* weight, const aclTensor* sum_dy, const aclTensor* sum_dy_xmu,
+    aclTensor* counter, aclTensor* dx, std::uint64_t* bytes, aclOpExecutor** executor) {
+  return Prepare(normgrad::kBatchNormElemtBackward,
+                 {dy, x, mean, invstd, weight, sum_dy, sum_dy_xmu, counter, dx}, bytes, executor);
 }
-aclnnStatus aclnnBatchNormElemtBackward(void*, std::uint64_t, aclOpExecutor* executor,
-                                        aclrtStream) {
-  return ExecuteMissing("aclnnBatchNormElemtBackward", executor);
+aclnnStatus aclnnBatchNormElemtBackward(void* workspace, std::uint64_t bytes,
+                                        aclOpExecutor* executor, aclrtStream stream) {
+  return Execute(normgrad::kBatchNormElemtBackward, workspace, bytes, executor, stream);
 }

@@ -2,22 +2,26 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 
 #include "base/dtype.h"
 #include "base/layout.h"
+#include "ops/contract.h"
 #include "ops/shape_pattern.h"
 
 namespace normgrad {
 
 /// One tensor of a checked call, as a kernel sees it.
 struct KernelTensor {
-  void* data = nullptr;  // device address of element [0, …, 0]; null when an optional one is absent
-  DType dtype = DType::kFloat32;
+  void* data = nullptr;        // device address of element [0, …, 0]
+  DType dtype = DType::kNone;  // kNone: the tensor is null, or an output nobody wants
   Shape shape;
   Shape strides;       // in elements, one per axis; may be any, extents of 1 included
   bool dense = false;  // row-major without gaps: strides need not be looked at
+
+  bool present() const { return dtype != DType::kNone; }
 };
 
 /// One checked call. Shapes and dtypes satisfy the operator's contract.
@@ -36,6 +40,11 @@ struct Kernel {
   /// Does the work, or enqueues it: backend.h says which. Called with every address valid.
   void (*launch)(const Launch& launch);
 };
+
+/// What phase 1 of this device library refuses: CheckContract() of ops/contract.h, unless the
+/// library deviates on purpose. Defined once per library, beside Kernels().
+std::optional<Violation> CheckCall(const Operator& op, std::string_view product,
+                                   std::span<const CallArg> args, Dims* dims, DTypes* dtypes);
 
 /// Every kernel of this device library; defined once per library, in kernels/<device>/kernels.cc.
 std::span<const Kernel> Kernels();

@@ -110,6 +110,14 @@ std::shared_ptr<const TensorView> FindTensor(const aclTensor* handle) {
   return handle == nullptr ? nullptr : Find(Tensors(), handle, "tensor");
 }
 
+std::shared_ptr<const std::vector<std::int64_t>> FindArray(const aclIntArray* handle) {
+  return handle == nullptr ? nullptr : Find(IntArrays(), handle, "array");
+}
+
+std::shared_ptr<const std::vector<bool>> FindArray(const aclBoolArray* handle) {
+  return handle == nullptr ? nullptr : Find(BoolArrays(), handle, "array");
+}
+
 std::optional<DType> ToDType(aclDataType type) {
   switch (type) {
     case ACL_FLOAT: return DType::kFloat32;

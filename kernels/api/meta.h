@@ -28,6 +28,10 @@ struct TensorView {
 /// not alive.
 std::shared_ptr<const TensorView> FindTensor(const aclTensor* handle);
 
+/// The elements of an array, as FindTensor().
+std::shared_ptr<const std::vector<std::int64_t>> FindArray(const aclIntArray* handle);
+std::shared_ptr<const std::vector<bool>> FindArray(const aclBoolArray* handle);
+
 /// The dtype of the norm-gradient operators' tensors that `type` is; empty for any other.
 std::optional<DType> ToDType(aclDataType type);
 

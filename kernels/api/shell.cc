@@ -116,24 +116,60 @@ void CheckExtents(const Operator& op, std::size_t param, const TensorView& tenso
                 tensor.offset);
 }
 
-std::shared_ptr<const Call> MakeCall(const Operator& op,
-                                     std::span<const aclTensor* const> handles) {
-  std::vector<std::shared_ptr<const TensorView>> tensors;
-  std::vector<TensorArg> args;
-  for (const aclTensor* handle : handles) {
+// Arguments as the contract sees them; of tensors also what the kernel will need.
+struct Arguments {
+  std::vector<CallArg> args;
+  std::vector<std::shared_ptr<const TensorView>> tensors;  // null for other arguments
+
+  void Add(const aclTensor* handle) {
     const auto& tensor = tensors.emplace_back(FindTensor(handle));
-    args.push_back(tensor ? TensorArg{true, tensor->shape, ToDType(tensor->dtype), tensor->dtype}
-                          : TensorArg{});
+    CallArg& arg = args.emplace_back();
+    if (!tensor) return;
+    arg.present = true;
+    arg.shape = tensor->shape;
+    arg.dtype = ToDType(tensor->dtype);
+    arg.dtype_code = tensor->dtype;
+    arg.format = tensor->format;
   }
+  void Add(const aclIntArray* handle) {
+    tensors.emplace_back();
+    CallArg& arg = args.emplace_back();
+    const auto array = FindArray(handle);
+    arg.present = array != nullptr;
+    if (array) arg.shape = *array;
+  }
+  void Add(const aclBoolArray* handle) {
+    tensors.emplace_back();
+    CallArg& arg = args.emplace_back();
+    const auto array = FindArray(handle);
+    arg.present = array != nullptr;
+    if (array) arg.mask = *array;
+  }
+  void Add(std::int64_t value) {
+    tensors.emplace_back();
+    CallArg& arg = args.emplace_back();
+    arg.present = true;
+    arg.shape = {value};
+  }
+};
+
+std::shared_ptr<const Call> MakeCall(const Operator& op, std::initializer_list<CArg> c_args) {
+  Arguments arguments;
+  for (const CArg& arg : c_args) std::visit([&](auto value) { arguments.Add(value); }, arg);
   auto call = std::make_shared<Call>();
   DTypes dtypes;
-  if (const auto violation = CheckContract(op, CurrentProduct().key, args, &call->dims, &dtypes)) {
-    throw Refusal(StatusOf(op, *violation), "{}", violation->message);
+  if (const auto violation =
+          CheckCall(op, CurrentProduct().key, arguments.args, &call->dims, &dtypes)) {
+    throw Refusal(violation->status, "{}", violation->message);
   }
-  for (std::size_t i = 0; i < tensors.size(); ++i) {
-    const auto& tensor = tensors[i];
-    if (tensor) CheckExtents(op, i, *tensor);
-    call->tensors.push_back(tensor ? ToKernelTensor(*tensor, tensor->storage) : KernelTensor{});
+  std::size_t output = 0;
+  for (std::size_t i = 0; i < op.params.size(); ++i) {
+    const auto& tensor = arguments.tensors[i];
+    const bool unwanted =
+        op.params[i].kind == Param::Kind::kOutput && !IsWanted(op, arguments.args, output++);
+    const bool used = tensor != nullptr && !unwanted;
+    if (used) CheckExtents(op, i, *tensor);
+    call->tensors.push_back(used ? ToKernelTensor(*tensor, tensor->storage) : KernelTensor{});
   }
   call->op = &op;
   call->kernel = &KernelOf(op);
@@ -170,8 +206,7 @@ void CheckWorkspace(const Call& call, const void* workspace, std::uint64_t bytes
 void CheckAddresses(const Call& call) {
   for (std::size_t i = 0; i < call.tensors.size(); ++i) {
     const KernelTensor& tensor = call.tensors[i];
-    const bool optional = call.op->params[i].optional;
-    if (tensor.data != nullptr || optional || ElementCount(tensor.shape) == 0) continue;
+    if (!tensor.present() || tensor.data != nullptr || ElementCount(tensor.shape) == 0) continue;
     throw Refusal(kAclnnParamNullptr, "{}: data address is null", call.op->params[i].name);
   }
 }
@@ -186,7 +221,7 @@ void RequireResident(std::string_view name, const void* address, std::size_t byt
 void RequireResident(const Call& call, const std::byte* workspace) {
   for (std::size_t i = 0; i < call.tensors.size(); ++i) {
     const KernelTensor& tensor = call.tensors[i];
-    if (tensor.data == nullptr || ElementCount(tensor.shape) == 0) continue;
+    if (!tensor.present() || ElementCount(tensor.shape) == 0) continue;
     std::int64_t first = 0, last = 0;  // elements of the view farthest from its data address
     for (std::size_t axis = 0; axis < tensor.shape.size(); ++axis) {
       const std::int64_t reach = tensor.strides[axis] * (tensor.shape[axis] - 1);
@@ -198,11 +233,13 @@ void RequireResident(const Call& call, const std::byte* workspace) {
   if (call.workspace_bytes > 0) RequireResident("workspace", workspace, call.workspace_bytes);
 }
 
-// The params of `kind`, or all of them, in order: what the set-address functions count.
+// The tensors of `kind`, or all of them, in order: what the set-address functions count.
 std::vector<std::size_t> ParamsOf(const Operator& op, std::optional<Param::Kind> kind) {
   std::vector<std::size_t> indices;
   for (std::size_t i = 0; i < op.params.size(); ++i) {
-    if (!kind || op.params[i].kind == *kind) indices.push_back(i);
+    if (op.params[i].IsTensor() && kind.value_or(op.params[i].kind) == op.params[i].kind) {
+      indices.push_back(i);
+    }
   }
   return indices;
 }
@@ -258,12 +295,12 @@ aclnnStatus SetListAddress(std::string_view function, aclOpExecutor* handle) noe
 
 }  // namespace
 
-aclnnStatus Prepare(const Operator& op, std::initializer_list<const aclTensor*> tensors,
+aclnnStatus Prepare(const Operator& op, std::initializer_list<CArg> args,
                     std::uint64_t* workspace_bytes, aclOpExecutor** executor) noexcept try {
   RequireAclnnPointer(workspace_bytes, "workspaceSize");
   RequireAclnnPointer(executor, "executor");
   auto prepared = std::make_shared<Executor>();
-  prepared->call = MakeCall(op, {tensors.begin(), tensors.size()});
+  prepared->call = MakeCall(op, args);
   const std::uint64_t bytes = prepared->call->workspace_bytes;
   *executor = Executors().Add(std::move(prepared));
   *workspace_bytes = bytes;
@@ -288,22 +325,6 @@ aclnnStatus Execute(const Operator& op, void* workspace, std::uint64_t workspace
   return ACL_SUCCESS;
 } catch (...) {
   return RefuseAclnn(op.api);
-}
-
-aclnnStatus PrepareMissing(std::string_view api, const std::uint64_t* workspace_bytes,
-                           aclOpExecutor* const* executor) noexcept try {
-  RequireAclnnPointer(workspace_bytes, "workspaceSize");
-  RequireAclnnPointer(executor, "executor");
-  RefuseKernel();
-} catch (...) {
-  return RefuseAclnn(std::string(api) + "GetWorkspaceSize");
-}
-
-aclnnStatus ExecuteMissing(std::string_view api, const aclOpExecutor* executor) noexcept try {
-  RequireAclnnPointer(executor, "executor");
-  RefuseExecutor(executor);
-} catch (...) {
-  return RefuseAclnn(api);
 }
 
 }  // namespace normgrad

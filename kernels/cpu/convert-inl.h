@@ -10,8 +10,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include <hwy/highway.h>
+
+#include "base/dtype.h"
+#include "kernels/cpu/split.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace normgrad::cpu::HWY_NAMESPACE {
@@ -26,6 +30,7 @@ using D16 = hn::Rebind<std::uint16_t, DF>;  // half a vector: as many lanes as D
 /// Elements are handled a block at a time: two vectors of float32.
 inline constexpr std::size_t kLanes = HWY_LANES(float);
 inline constexpr std::size_t kBlock = 2 * kLanes;
+static_assert(kMaxBlock % kBlock == 0);
 
 /// The float32 values of a block, in *processing order*: an order of the format's own choosing, in
 /// which it is cheapest to convert. Sums over columns are kept in it.
@@ -76,9 +81,14 @@ struct Float16Format {
 
   template <StoreKind kKind>
   static HWY_INLINE void Store(Block v, Element* to) {
-    const D16 d;
-    StoreVector<kKind>(Narrow(v.a), d, to);
-    StoreVector<kKind>(Narrow(v.b), d, to + kLanes);
+#if HWY_TARGET == HWY_SCALAR
+    hn::StoreU(Narrow(v.a), D16(), to);
+    hn::StoreU(Narrow(v.b), D16(), to + kLanes);
+#else
+    // As one vector: Highway 1.0.3 writes 16 bytes even when it streams a vector of 8.
+    const hn::Repartition<Element, DF> d;
+    StoreVector<kKind>(hn::Combine(d, Narrow(v.b), Narrow(v.a)), d, to);
+#endif
   }
 
 #if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL
@@ -235,6 +245,75 @@ HWY_INLINE Block LoadFromMemoryOrder(const float* from) {
   } else {
     return Float32Format::Load(from);
   }
+}
+
+/// Bytes of a tensor as elements of `Format`.
+template <class Format>
+HWY_INLINE const typename Format::Element* Elements(const std::byte* bytes) {
+  return reinterpret_cast<const typename Format::Element*>(bytes);
+}
+
+template <class Format>
+HWY_INLINE typename Format::Element* Elements(std::byte* bytes) {
+  return reinterpret_cast<typename Format::Element*>(bytes);
+}
+
+/// Part of a block, for where nothing behind its last element may be touched. The rest is zeros.
+template <class Format>
+struct Tail {
+  HWY_ALIGN typename Format::Element elements[kBlock] = {};
+
+  HWY_INLINE const typename Format::Element* Read(const typename Format::Element* from,
+                                                  std::size_t count) {
+    std::memcpy(elements, from, count * sizeof *elements);
+    return elements;
+  }
+};
+
+/// body(format) with the format of a float dtype.
+template <class Body>
+HWY_INLINE auto WithFormat(DType dtype, Body body) {
+  switch (dtype) {
+    case DType::kFloat16: return body(Float16Format());
+    case DType::kBFloat16: return body(BFloat16Format());
+    default: return body(Float32Format());
+  }
+}
+
+/// `count` elements of a float dtype as float32, in memory order.
+HWY_INLINE void ToFloats(DType dtype, const std::byte* from, std::size_t count, float* to) {
+  WithFormat(dtype, [=](auto format) {
+    using Format = decltype(format);
+    const auto* const elements = Elements<Format>(from);
+    std::size_t i = 0;
+    for (; i + kBlock <= count; i += kBlock) {
+      StoreInMemoryOrder<Format>(Format::Load(elements + i), to + i);
+    }
+    if (i == count) return;
+    Tail<Format> tail;
+    HWY_ALIGN float block[kBlock];
+    StoreInMemoryOrder<Format>(Format::Load(tail.Read(elements + i, count - i)), block);
+    std::memcpy(to + i, block, (count - i) * sizeof *to);
+  });
+}
+
+/// The reverse of ToFloats(), rounding to nearest.
+HWY_INLINE void FromFloats(const float* from, std::size_t count, DType dtype, std::byte* to) {
+  WithFormat(dtype, [=](auto format) {
+    using Format = decltype(format);
+    auto* const elements = Elements<Format>(to);
+    std::size_t i = 0;
+    for (; i + kBlock <= count; i += kBlock) {
+      Format::template Store<StoreKind::kCached>(LoadFromMemoryOrder<Format>(from + i),
+                                                 elements + i);
+    }
+    if (i == count) return;
+    Tail<Float32Format> tail;
+    Tail<Format> rounded;
+    Format::template Store<StoreKind::kCached>(
+        LoadFromMemoryOrder<Format>(tail.Read(from + i, count - i)), rounded.elements);
+    std::memcpy(elements + i, rounded.elements, (count - i) * sizeof *elements);
+  });
 }
 
 }  // namespace normgrad::cpu::HWY_NAMESPACE

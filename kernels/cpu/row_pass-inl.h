@@ -23,29 +23,6 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace normgrad::cpu::HWY_NAMESPACE {
-static_assert(kColumnPadding % kBlock == 0);
-
-template <class Format>
-HWY_INLINE const typename Format::Element* Elements(const std::byte* bytes) {
-  return reinterpret_cast<const typename Format::Element*>(bytes);
-}
-
-template <class Format>
-HWY_INLINE typename Format::Element* Elements(std::byte* bytes) {
-  return reinterpret_cast<typename Format::Element*>(bytes);
-}
-
-/// The last columns of a row, fewer than a block: nothing behind the row may be touched.
-template <class Format>
-struct Tail {
-  HWY_ALIGN typename Format::Element elements[kBlock] = {};
-
-  HWY_INLINE const typename Format::Element* Read(const typename Format::Element* from,
-                                                  std::size_t count) {
-    std::memcpy(elements, from, count * sizeof *elements);
-    return elements;
-  }
-};
 
 /// Asks for one block of elements to be brought into the second-level cache.
 template <class Format>
@@ -249,34 +226,14 @@ void GradientOf(const RowTile& tile) {
   }
 }
 
-/// One block of `Format`, in memory order, as float32 or from it. `count` elements exist.
-template <class Format>
-HWY_INLINE void ToFloat(const std::byte* from, std::size_t count, float* to) {
-  Tail<Format> tail;
-  StoreInMemoryOrder<Format>(Format::Load(tail.Read(Elements<Format>(from), count)), to);
-}
-
-template <class Format>
-HWY_INLINE void FromFloat(const float* from, std::size_t count, std::byte* to) {
-  Tail<Format> tail;
-  Format::template Store<StoreKind::kCached>(LoadFromMemoryOrder<Format>(from), tail.elements);
-  std::memcpy(to, tail.elements, count * sizeof *tail.elements);
-}
-
 template <class Data>
 void LoadScale(DType dtype, const std::byte* scale, std::size_t count, float* to) {
-  const std::size_t element_bytes = dtype == DType::kFloat32 ? 4 : 2;
-  const std::size_t padded = (count + kColumnPadding - 1) / kColumnPadding * kColumnPadding;
+  const std::size_t element_bytes = SizeOf(dtype);
+  const std::size_t padded = RoundUp(count, kColumnPadding);
   for (std::size_t c = 0; c < padded; c += kBlock) {
     HWY_ALIGN float block[kBlock] = {};
     if (c < count) {
-      const std::byte* from = scale + c * element_bytes;
-      const std::size_t left = std::min(kBlock, count - c);
-      switch (dtype) {
-        case DType::kFloat16: ToFloat<Float16Format>(from, left, block); break;
-        case DType::kBFloat16: ToFloat<BFloat16Format>(from, left, block); break;
-        default: ToFloat<Float32Format>(from, left, block); break;
-      }
+      ToFloats(dtype, scale + c * element_bytes, std::min(kBlock, count - c), block);
     }
     Float32Format::Store<StoreKind::kCached>(LoadFromMemoryOrder<Data>(block), to + c);
   }
@@ -285,7 +242,7 @@ void LoadScale(DType dtype, const std::byte* scale, std::size_t count, float* to
 template <class Data>
 void StoreSums(const float* sums, std::size_t parts, std::size_t stride, std::size_t count,
                DType dtype, std::byte* to) {
-  const std::size_t element_bytes = dtype == DType::kFloat32 ? 4 : 2;
+  const std::size_t element_bytes = SizeOf(dtype);
   for (std::size_t c = 0; c < count; c += kBlock) {
     Block total = Float32Format::Load(sums + c);
     for (std::size_t part = 1; part < parts; ++part) {
@@ -294,29 +251,18 @@ void StoreSums(const float* sums, std::size_t parts, std::size_t stride, std::si
     }
     HWY_ALIGN float block[kBlock];
     StoreInMemoryOrder<Data>(total, block);
-    std::byte* target = to + c * element_bytes;
-    const std::size_t left = std::min(kBlock, count - c);
-    switch (dtype) {
-      case DType::kFloat16: FromFloat<Float16Format>(block, left, target); break;
-      case DType::kBFloat16: FromFloat<BFloat16Format>(block, left, target); break;
-      default: FromFloat<Float32Format>(block, left, target); break;
-    }
+    FromFloats(block, std::min(kBlock, count - c), dtype, to + c * element_bytes);
   }
-}
-
-template <class Policy, class Data>
-RowKernels MakeRowKernels() {
-  return {&Accumulate<Policy, Data>, &GradientOf<Policy, Data>, &LoadScale<Data>, &StoreSums<Data>};
 }
 
 /// The vector code of `Policy` on this target.
 template <class Policy>
 RowKernels RowKernelsFor(DType data) {
-  switch (data) {
-    case DType::kFloat16: return MakeRowKernels<Policy, Float16Format>();
-    case DType::kBFloat16: return MakeRowKernels<Policy, BFloat16Format>();
-    default: return MakeRowKernels<Policy, Float32Format>();
-  }
+  return WithFormat(data, [](auto format) -> RowKernels {
+    using Data = decltype(format);
+    return {&Accumulate<Policy, Data>, &GradientOf<Policy, Data>, &LoadScale<Data>,
+            &StoreSums<Data>};
+  });
 }
 
 }  // namespace normgrad::cpu::HWY_NAMESPACE

@@ -2,24 +2,16 @@
 #include "kernels/cpu/row_pass.h"
 
 #include <algorithm>
-#include <cstring>
 #include <vector>
 
 #include <hwy/cache_control.h>
 
-#include "kernels/cpu/copy.h"
 #include "kernels/cpu/row_view.h"
+#include "kernels/cpu/split.h"
 #include "kernels/cpu/thread_pool.h"
 
 namespace normgrad::cpu {
 namespace {
-
-std::size_t DivideUp(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
-std::size_t RoundUp(std::size_t a, std::size_t b) { return DivideUp(a, b) * b; }
-
-// A part is worth a thread's attention from about this many elements on: a few microseconds.
-constexpr std::size_t kMinPartElements = std::size_t{1} << 14;
-constexpr std::size_t kMaxParts = 64;
 
 // A part of rows leaves a vector of column sums behind, to be written and read once more. From 32
 // rows on that is little beside the rows themselves.
@@ -56,20 +48,6 @@ struct Plan {
   std::size_t ColumnParts(std::size_t cols) const { return DivideUp(cols, part_cols); }
 };
 
-/// What dy, x and dx must exceed together to be written past the caches.
-std::size_t CacheBytes() {
-  constexpr std::size_t kCommon = std::size_t{32} << 20;  // on servers
-  const std::size_t known = LastLevelCacheBytes();
-  return known > 0 ? known : kCommon;
-}
-
-float LoadStatistic(DType dtype, const std::byte* at) {
-  if (dtype != DType::kFloat32) return static_cast<float>(Load(dtype, at));
-  float value = 0;  // the common case, not worth a call
-  std::memcpy(&value, at, sizeof value);
-  return value;
-}
-
 /// Where the parts of a call find things.
 class Call {
  public:
@@ -87,9 +65,9 @@ class Call {
         gamma_sorted_(reinterpret_cast<float*>(workspace)),
         column_sums_(gamma_sorted_ + plan_.padded_cols),
         row_sums_(column_sums_ + pass.column_sums * ColumnSumParts() * plan_.padded_cols),
-        stream_(3 * rows * cols * dx_.ElementBytes() > CacheBytes()) {
+        stream_(ExceedsCaches(3 * rows * cols * dy_.ElementBytes())) {
     for (std::size_t i = 0; i < pass.statistics; ++i) {
-      statistics_.emplace_back(*tensors.statistics[i], tensors.statistics[i]->shape.size());
+      statistics_.emplace_back(*tensors.statistics[i]);
     }
     for (std::size_t i = 0; i < pass.column_sums; ++i) {
       outputs_.emplace_back(*tensors.column_sums[i], 0);
@@ -103,7 +81,9 @@ class Call {
       pool->Run(plan_.parts, [&](std::size_t part) { Rows(part); });
     } else {
       pool->Run(plan_.parts, [&](std::size_t part) { AccumulateColumns(part); });
-      pool->Run(plan_.parts, [&](std::size_t part) { GradientOfColumns(part); });
+      if (dx_.Present()) {
+        pool->Run(plan_.parts, [&](std::size_t part) { GradientOfColumns(part); });
+      }
     }
     pool->Run(plan_.ColumnParts(cols_), [&](std::size_t part) { StoreColumnSums(part); });
   }
@@ -129,6 +109,10 @@ class Call {
   void LoadGamma(std::size_t part) {
     const std::size_t first = FirstColumn(part);
     const std::size_t count = Columns(part);
+    if (!gamma_.Present()) {
+      std::fill_n(gamma_sorted_ + first, RoundUp(count, kColumnPadding), 1.0F);
+      return;
+    }
     std::vector<std::byte> scratch;
     if (!gamma_.Columns().Dense()) scratch.resize(count * gamma_.ElementBytes());
     kernels_.load_scale(gamma_.Type(), gamma_.Read(0, first, count, scratch.data()), count,
@@ -140,6 +124,7 @@ class Call {
     const std::size_t count = Columns(part);
     for (std::size_t i = 0; i < outputs_.size(); ++i) {
       const RowView& output = outputs_[i];
+      if (!output.Present()) continue;
       std::vector<std::byte> scratch;
       if (!output.Columns().Dense()) scratch.resize(count * output.ElementBytes());
       kernels_.store_sums(ColumnSums(i, 0, first), ColumnSumParts(), plan_.padded_cols, count,
@@ -152,7 +137,7 @@ class Call {
   /// stay in the first-level cache anyway, because memory then sees three plain streams, and where
   /// two would not fit into half of a common second-level cache.
   std::size_t TileRows(std::size_t cols) const {
-    const std::size_t row_bytes = 2 * cols * dx_.ElementBytes();
+    const std::size_t row_bytes = 2 * cols * dy_.ElementBytes();
     constexpr std::size_t kShort = std::size_t{1} << 11;
     constexpr std::size_t kLong = std::size_t{1} << 18;
     return row_bytes <= kShort || row_bytes > kLong ? 1 : kMaxTileRows;
@@ -163,7 +148,7 @@ class Call {
   template <typename Visit>
   void ForEachTile(std::size_t first_row, std::size_t end_row, std::size_t first, std::size_t count,
                    std::size_t part, Visit visit) {
-    const std::size_t bytes = count * dx_.ElementBytes();
+    const std::size_t bytes = count * dy_.ElementBytes();
     const bool dense = dy_.Columns().Dense() && x_.Columns().Dense() && dx_.Columns().Dense();
     std::vector<std::byte> scratch(dense ? 0 : 3 * kMaxTileRows * bytes);
     const auto room = [&](std::size_t tensor, std::size_t r) {
@@ -184,7 +169,7 @@ class Call {
         tile.x[r] = x_.Read(row + r, first, count, room(1, r));
         tile.dx[r] = dx_.Target(row + r, first, room(2, r));
         for (std::size_t i = 0; i < pass_.statistics; ++i) {
-          tile.statistics[r][i] = LoadStatistic(statistics_[i].Type(), statistics_[i].Row(row + r));
+          tile.statistics[r][i] = statistics_[i][row + r];
         }
       }
       const bool more = dense && row + 2 * tile.rows <= end_row;
@@ -206,6 +191,7 @@ class Call {
     const std::size_t end = std::min(rows_, first + plan_.part_rows);
     ForEachTile(first, end, 0, cols_, part, [&](RowTile& tile, std::size_t) {
       kernels_.accumulate(tile);
+      if (!dx_.Present()) return;
       for (std::size_t r = 0; r < tile.rows; ++r) {
         for (std::size_t i = 0; i < pass_.row_sums; ++i) {
           tile.sums[r][i] = Mean(static_cast<double>(tile.sums[r][i]));
@@ -252,7 +238,7 @@ class Call {
   RowView x_;
   RowView dx_;
   RowView gamma_;
-  std::vector<RowView> statistics_;
+  std::vector<Scalars> statistics_;
   std::vector<RowView> outputs_;
   float* gamma_sorted_;  // the workspace: gamma, in processing order,
   float* column_sums_;   // sums of every part of rows,
@@ -277,6 +263,7 @@ void RunRowPass(const RowPass& pass, const RowPassTensors& tensors, std::size_t 
     // An empty sum is 0, whose bytes are 0 in every float format.
     for (std::size_t i = 0; i < pass.column_sums; ++i) {
       const RowView output(*tensors.column_sums[i], 0);
+      if (!output.Present()) continue;
       const std::vector<std::byte> zeros(cols * output.ElementBytes());
       output.Columns().Scatter(output.ElementBytes(), 0, cols, zeros.data(), output.Row(0));
     }

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "kernels/api/kernel.h"
+#include "kernels/cpu/split.h"
 
 /// The pass that layer norm and RMS norm share: every row of dy and x is read once from memory,
 /// first for its sums over the columns and its share of the sums over the rows, then, now in cache,
@@ -45,9 +46,11 @@ struct RowKernels {
                      DType dtype, std::byte* to);
 };
 
-/// Columns are split, and vectors of columns padded, in units of this many: the largest block of
-/// any target.
-inline constexpr std::size_t kColumnPadding = 64;
+/// The vector code of layer norm. Group norm with short planes is the same, row by row.
+RowKernels LayerNormRowKernels(DType data);
+
+/// Columns are split, and vectors of columns padded, in units of this many.
+inline constexpr std::size_t kColumnPadding = kMaxBlock;
 
 /// What distinguishes the operators of this pass.
 struct RowPass {
@@ -57,7 +60,8 @@ struct RowPass {
   RowKernels (*kernels)(DType data);
 };
 
-/// The tensors of a call. dy, x and dx are of one dtype and shape; all other dtypes are free.
+/// The tensors of a call. dy, x and dx are of one dtype and shape; all other dtypes are free. dx
+/// and the column sums are written where they are present; a gamma that is not is all ones.
 struct RowPassTensors {
   std::size_t leading_axes;  // axes of dy that are rows
   const KernelTensor& dy;

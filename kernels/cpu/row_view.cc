@@ -48,13 +48,21 @@ void FlatAxes::Scatter(std::size_t element_bytes, std::size_t first, std::size_t
              });
 }
 
+namespace {
+
+FlatAxes Axes(const KernelTensor& tensor, std::size_t first, std::size_t end) {
+  if (!tensor.present()) return {{}, {}};
+  return {std::span(tensor.shape).subspan(first, end - first),
+          std::span(tensor.strides).subspan(first, end - first)};
+}
+
+}  // namespace
+
 RowView::RowView(const KernelTensor& tensor, std::size_t leading_axes)
     : data_(static_cast<std::byte*>(tensor.data)),
       dtype_(tensor.dtype),
       element_bytes_(SizeOf(tensor.dtype)),
-      rows_(std::span(tensor.shape).first(leading_axes),
-            std::span(tensor.strides).first(leading_axes)),
-      columns_(std::span(tensor.shape).subspan(leading_axes),
-               std::span(tensor.strides).subspan(leading_axes)) {}
+      rows_(Axes(tensor, 0, leading_axes)),
+      columns_(Axes(tensor, leading_axes, tensor.shape.size())) {}
 
 }  // namespace normgrad::cpu

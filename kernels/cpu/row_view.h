@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <vector>
 
@@ -57,11 +58,13 @@ class FlatAxes {
   std::vector<Axis> axes_;  // outermost first; axes that continue each other are one
 };
 
-/// A tensor as a matrix: its leading axes are rows, the rest columns.
+/// A tensor as a matrix: its leading axes are rows, the rest columns. One that is not present has
+/// neither, and reads and writes nothing.
 class RowView {
  public:
   RowView(const KernelTensor& tensor, std::size_t leading_axes);
 
+  bool Present() const { return dtype_ != DType::kNone; }
   DType Type() const { return dtype_; }
   const FlatAxes& Columns() const { return columns_; }
   std::size_t ElementBytes() const { return element_bytes_; }
@@ -99,6 +102,34 @@ class RowView {
   std::size_t element_bytes_;
   FlatAxes rows_;
   FlatAxes columns_;
+};
+
+/// The elements of a tensor one by one, by row-major index: statistics, scales, sums. A tensor that
+/// is not present is all ones, and is not written.
+class Scalars {
+ public:
+  explicit Scalars(const KernelTensor& tensor) : view_(tensor, tensor.shape.size()) {}
+
+  bool Present() const { return view_.Present(); }
+
+  float operator[](std::size_t index) const {
+    if (view_.Type() != DType::kFloat32) return LoadOther(index);
+    float value = 0;  // the common case, not worth a call
+    std::memcpy(&value, view_.Row(index), sizeof value);
+    return value;
+  }
+
+  /// Rounds `value` to the tensor's dtype.
+  void Set(std::size_t index, double value) const {
+    if (Present()) Store(view_.Type(), value, view_.Row(index));
+  }
+
+ private:
+  float LoadOther(std::size_t index) const {
+    return Present() ? static_cast<float>(Load(view_.Type(), view_.Row(index))) : 1.0F;
+  }
+
+  RowView view_;
 };
 
 }  // namespace normgrad::cpu

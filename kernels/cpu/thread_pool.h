@@ -24,6 +24,9 @@ class ThreadPool {
   ThreadPool& operator=(const ThreadPool&) = delete;
   ~ThreadPool();
 
+  /// Threads in all, the caller of Run() included.
+  std::size_t Size() const { return workers_.size() + 1; }
+
   /// Calls body(0) … body(parts - 1), each once, and returns when all have returned. Rethrows the
   /// first exception a body throws. May be called from any thread at any time: while the workers
   /// serve one call, others run on their callers alone.

@@ -30,28 +30,40 @@ void Write(const KernelTensor& tensor, std::size_t flat, double value) {
   Store(tensor.dtype, value, Element(tensor, flat));
 }
 
-const KernelTensor& Dx(const Scene& scene) { return scene.Last(Param::Kind::kOutput, Role::kData); }
+const KernelTensor& Dx(const Scene& scene) {
+  static const KernelTensor kNone;
+  const KernelTensor* dx = scene.Find(Param::Kind::kOutput, Role::kData);
+  return dx != nullptr ? *dx : kNone;
+}
+
+/// dx where the call has no gradient of a scale.
 const KernelTensor& Dgamma(const Scene& scene) {
-  return scene.Last(Param::Kind::kOutput, Role::kScaleGrad);
+  const KernelTensor* dgamma = scene.Find(Param::Kind::kOutput, Role::kScaleGrad);
+  return dgamma != nullptr ? *dgamma : Dx(scene);
+}
+
+/// 0 for a tensor that is not there.
+std::size_t CountOf(const KernelTensor& tensor) {
+  return tensor.present() ? ElementCount(tensor.shape) : 0;
 }
 
 void WrongElement(const Scene& scene) {
   scene.compute(scene.launch);
   const KernelTensor& dx = Dx(scene);
-  const std::size_t count = ElementCount(dx.shape);
+  const std::size_t count = CountOf(dx);
   if (count > 0) Write(dx, count / 2, Read(dx, count / 2) * 1.02 + 0x1p-20);
 }
 
 void OneUlp(const Scene& scene) {
   scene.compute(scene.launch);
   const KernelTensor& dx = Dx(scene);
-  const std::size_t count = ElementCount(dx.shape);
+  const std::size_t count = CountOf(dx);
   if (count > 0) *Element(dx, count / 2) ^= std::byte{1};  // little-endian: the lowest bit
 }
 
 void UnwrittenTail(const Scene& scene) {
   const KernelTensor& dx = Dx(scene);
-  const std::size_t count = ElementCount(dx.shape);
+  const std::size_t count = CountOf(dx);
   if (count == 0) return scene.compute(scene.launch);
   std::vector<std::byte> before(Element(dx, count - 1), Element(dx, count - 1) + SizeOf(dx.dtype));
   scene.compute(scene.launch);
@@ -61,7 +73,7 @@ void UnwrittenTail(const Scene& scene) {
 void OutOfBounds(const Scene& scene) {
   scene.compute(scene.launch);
   const KernelTensor& dgamma = Dgamma(scene);
-  const std::size_t count = ElementCount(dgamma.shape);
+  const std::size_t count = CountOf(dgamma);
   if (count == 0 || !dgamma.dense) return;
   *(static_cast<std::byte*>(dgamma.data) + count * SizeOf(dgamma.dtype)) = std::byte{0};
 }
@@ -73,24 +85,25 @@ void OutOfBoundsByDefault(const Scene& scene) {
 void GapWritten(const Scene& scene) {
   scene.compute(scene.launch);
   const KernelTensor& dx = Dx(scene);
-  if (dx.dense || ElementCount(dx.shape) < 2 || dx.strides.back() < 2) return;
+  if (dx.dense || CountOf(dx) < 2 || dx.strides.back() < 2) return;
   *(Element(dx, 0) + SizeOf(dx.dtype)) = std::byte{0};
 }
 
 void InputChanged(const Scene& scene) {
   scene.compute(scene.launch);
-  const KernelTensor& x = scene.Last(Param::Kind::kInput, Role::kData);
-  if (ElementCount(x.shape) > 0) *Element(x, 0) ^= std::byte{1};
+  const KernelTensor& x = *scene.Find(Param::Kind::kInput, Role::kData);
+  if (CountOf(x) > 0) *Element(x, 0) ^= std::byte{1};
 }
 
 /// dgamma of an RMS norm summed in float32 from a row that depends on how often the kernel ran.
 void NondeterministicSum(const Scene& scene) {
   scene.compute(scene.launch);
+  if (scene.op.name != "rms_norm_grad") return;
   const KernelTensor& dy = scene.launch.tensors[0];
-  const KernelTensor& x = scene.Last(Param::Kind::kInput, Role::kData);
-  const KernelTensor& rstd = scene.Last(Param::Kind::kInput, Role::kStatistic);
+  const KernelTensor& x = *scene.Find(Param::Kind::kInput, Role::kData);
+  const KernelTensor& rstd = *scene.Find(Param::Kind::kInput, Role::kStatistic);
   const KernelTensor& dgamma = Dgamma(scene);
-  const std::size_t cols = ElementCount(dgamma.shape), rows = ElementCount(rstd.shape);
+  const std::size_t cols = CountOf(dgamma), rows = ElementCount(rstd.shape);
   if (rows < 3) return;  // two terms add up to the same bits in either order
   for (std::size_t col = 0; col < cols; ++col) {
     float sum = 0;
@@ -110,7 +123,7 @@ void NondeterministicByDefault(const Scene& scene) {
 
 void StaleAccumulation(const Scene& scene) {
   const KernelTensor& dgamma = Dgamma(scene);
-  std::vector<double> before(ElementCount(dgamma.shape));
+  std::vector<double> before(CountOf(dgamma));
   for (std::size_t i = 0; i < before.size(); ++i) before[i] = Read(dgamma, i);
   scene.compute(scene.launch);
   for (std::size_t i = 0; i < before.size(); ++i) Write(dgamma, i, Read(dgamma, i) + before[i]);
@@ -135,17 +148,49 @@ void Throws(const Scene&) { throw std::runtime_error("vector core exception (pla
 void NotANumber(const Scene& scene) {
   scene.compute(scene.launch);
   const KernelTensor& dgamma = Dgamma(scene);
-  const std::size_t count = ElementCount(dgamma.shape);
+  const std::size_t count = CountOf(dgamma);
   if (count > 0) Write(dgamma, count - 1, std::nan(""));
+}
+
+std::optional<Violation> IgnoreFormats(const Operator& op, std::string_view product,
+                                       std::span<const CallArg> args, Dims* dims, DTypes* dtypes) {
+  std::vector<CallArg> plain(args.begin(), args.end());
+  for (CallArg& arg : plain) arg.format = kNdFormat;
+  return CheckContract(op, product, plain, dims, dtypes);
+}
+
+std::optional<Violation> WrongStatus(const Operator& op, std::string_view product,
+                                     std::span<const CallArg> args, Dims* dims, DTypes* dtypes) {
+  auto violation = CheckContract(op, product, args, dims, dtypes);
+  if (violation) violation->status = 561103;
+  return violation;
+}
+
+std::optional<Violation> RefuseFloat16(const Operator& op, std::string_view product,
+                                       std::span<const CallArg> args, Dims* dims, DTypes* dtypes) {
+  auto violation = CheckContract(op, product, args, dims, dtypes);
+  if (violation || dtypes->front() != DType::kFloat16) return violation;
+  return Violation{Violation::Kind::kDType, kAclnnParamInvalid, "", "float16 is for others"};
 }
 
 }  // namespace
 
-const KernelTensor& Scene::Last(Param::Kind kind, Role role) const {
+const KernelTensor* Scene::Find(Param::Kind kind, Role role) const {
   for (std::size_t i = op.params.size(); i-- > 0;) {
-    if (op.params[i].kind == kind && op.params[i].role == role) return launch.tensors[i];
+    const bool fits = op.params[i].kind == kind && op.params[i].role == role;
+    if (fits && launch.tensors[i].present()) return &launch.tensors[i];
   }
-  throw std::logic_error("the operator has no such tensor");
+  return nullptr;
+}
+
+std::span<const PhaseOneFault> PhaseOneFaults() {
+  static constexpr PhaseOneFault kFaults[] = {
+      {"ignores-formats", "private formats are taken for plain ones", IgnoreFormats},
+      {"wrong-status", "every refusal is 561103", WrongStatus},
+      {"refuses-float16", "calls with float16 data are refused", RefuseFloat16},
+      {kGrowingWorkspace, "phase 1 asks for another workspace every time", CheckContract},
+  };
+  return kFaults;
 }
 
 std::span<const Fault> Faults() {

@@ -18,8 +18,8 @@ struct Scene {
   std::uint64_t workspace_bytes = 0;
   std::uint64_t launches = 0;  // of this process so far, this one included
 
-  /// The last tensor of that kind and role: x, dx, dgamma.
-  const KernelTensor& Last(Param::Kind kind, Role role) const;
+  /// The last tensor of that kind and role that is present: x, dx, dgamma; nullptr for none.
+  const KernelTensor* Find(Param::Kind kind, Role role) const;
 };
 
 /// A way for a device to be wrong, chosen with the environment variable NORMGRAD_FAULT.
@@ -29,7 +29,21 @@ struct Fault {
   void (*run)(const Scene& scene);  // calls scene.compute where the work belongs
 };
 
-/// Every fault. Those that need a tensor's elements leave a call without elements correct.
+/// A way for phase 1 to be wrong, chosen the same way.
+struct PhaseOneFault {
+  std::string_view name;
+  std::string_view what;
+  decltype(&CheckContract) check;
+};
+
+/// Every fault of phase 1.
+std::span<const PhaseOneFault> PhaseOneFaults();
+
+/// Phase 1 asks for another workspace every time.
+inline constexpr std::string_view kGrowingWorkspace = "growing-workspace";
+
+/// Every fault of a launch. Those that need a tensor's elements leave a call without elements
+/// correct.
 std::span<const Fault> Faults();
 
 }  // namespace normgrad::faulty

@@ -1,0 +1,382 @@
+// SPDX-License-Identifier: Apache-2.0
+// Kernel of aclnnGroupNormBackward. Per group of adjacent channels of one sample:
+//
+//   xhat    = (x - mean) * rstd
+//   dx      = rstd * (dy * gamma - mean(dy * gamma) - xhat * mean(dy * gamma * xhat))
+//   dgamma += sum over a channel of dy * xhat
+//   dbeta  += sum over a channel of dy
+//
+// All sums come from those over one channel of one sample, a plane. Where planes are shorter than a
+// few vectors, a group is a row of layer norm's instead, with every gamma as often as its plane has
+// elements.
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <numeric>
+#include <vector>
+
+#include <hwy/cache_control.h>
+
+#include "kernels/cpu/kernels.h"
+#include "kernels/cpu/plane_pass.h"
+#include "kernels/cpu/row_pass.h"
+#include "kernels/cpu/split.h"
+#include "kernels/cpu/thread_pool.h"
+
+namespace normgrad::cpu {
+namespace {
+
+// Shorter planes are columns of rows.
+constexpr std::size_t kMinPlaneElements = 64;
+
+/// Extents of a call. Everything in the workspace is a function of them.
+struct Extents {
+  explicit Extents(const Dims& dims)
+      : samples(Count("N", dims)),
+        channels(Count("C", dims)),
+        groups(Count("G", dims)),
+        plane(Count("*S", dims)),
+        group_channels(channels / groups),
+        group_elements(group_channels * plane),
+        pieces(DivideUp(plane, kPieceElements)) {}
+
+  std::size_t samples;
+  std::size_t channels;
+  std::size_t groups;  // of one sample
+  std::size_t plane;   // elements of one channel of one sample
+  std::size_t group_channels;
+  std::size_t group_elements;
+  std::size_t pieces;  // of a plane
+
+  std::size_t Elements() const { return samples * channels * plane; }
+  bool UsesRows() const { return plane < kMinPlaneElements; }
+};
+
+/// What both ways to walk the groups need.
+struct Tensors {
+  explicit Tensors(const Launch& launch)
+      : data(launch.tensors[0], launch.tensors[1], launch.tensors[10], launch.tensors[0].dtype),
+        mean(launch.tensors[2]),
+        rstd(launch.tensors[3]),
+        gamma(launch.tensors[4]),
+        dgamma(launch.tensors[11]),
+        dbeta(launch.tensors[12]) {}
+
+  bool WantsSums() const { return dgamma.Present() || dbeta.Present(); }
+
+  PlaneTensors data;
+  Scalars mean;
+  Scalars rstd;
+  Scalars gamma;
+  Scalars dgamma;
+  Scalars dbeta;
+};
+
+class LongPlanes {
+ public:
+  /// The workspace: the sums of every piece of every plane, and the means of every group.
+  static std::uint64_t WorkspaceBytes(const Extents& e) {
+    return (e.samples * e.channels * e.pieces + e.samples * e.groups) * sizeof(PlaneSums);
+  }
+
+  explicit LongPlanes(const Launch& launch)
+      : e_(launch.dims),
+        tensors_(launch),
+        kernels_(PlaneKernelsFor(tensors_.data.Common())),
+        sums_(reinterpret_cast<PlaneSums*>(launch.workspace)),
+        means_(sums_ + e_.samples * e_.channels * e_.pieces) {}
+
+  void Run() {
+    const auto pool = Threads();
+    const std::size_t sets = e_.samples * e_.groups;
+    const std::size_t set_pieces = e_.group_channels * e_.pieces;
+    // Every piece has its own sums, so that it does not matter to a result which way they go.
+    if (sets >= 2 * pool->Size()) {
+      // Whole groups, which are still in the cache when dx is computed.
+      const std::size_t part_sets = DivideUp(kMinPartElements, e_.group_elements);
+      pool->Run(DivideUp(sets, part_sets), [&](std::size_t part) {
+        PlaneTensors::Buffers buffers(tensors_.data);
+        const std::size_t end = std::min(sets, (part + 1) * part_sets);
+        for (std::size_t set = part * part_sets; set < end; ++set) {
+          TakeSums(set * set_pieces, (set + 1) * set_pieces, &buffers);
+          TakeMeans(set);
+          Differentiate(set * set_pieces, (set + 1) * set_pieces, &buffers);
+        }
+      });
+    } else {
+      const std::size_t part_pieces =
+          DivideUp(kMinPartElements, std::min(e_.plane, kPieceElements));
+      const auto for_each_part = [&](auto body) {
+        pool->Run(DivideUp(sets * set_pieces, part_pieces), [&](std::size_t part) {
+          PlaneTensors::Buffers buffers(tensors_.data);
+          const std::size_t first = part * part_pieces;
+          body(first, std::min(sets * set_pieces, first + part_pieces), &buffers);
+        });
+      };
+      for_each_part([&](auto... range) { TakeSums(range...); });
+      pool->Run(sets, [&](std::size_t set) { TakeMeans(set); });
+      for_each_part([&](auto... range) { Differentiate(range...); });
+    }
+    if (!tensors_.WantsSums()) return;
+    const std::size_t part_channels = DivideUp(kMinPartElements, e_.samples * e_.pieces);
+    pool->Run(DivideUp(e_.channels, part_channels), [&](std::size_t part) {
+      const std::size_t end = std::min(e_.channels, (part + 1) * part_channels);
+      for (std::size_t c = part * part_channels; c < end; ++c) StoreSums(c);
+    });
+  }
+
+ private:
+  /// Calls visit(piece, plane, run, its first element) for pieces [first, end).
+  template <typename Visit>
+  void ForEachPiece(std::size_t first, std::size_t end, PlaneTensors::Buffers* buffers,
+                    Visit visit) const {
+    for (std::size_t i = first; i < end; ++i) {
+      const std::size_t plane = i / e_.pieces;
+      const std::size_t begin = i % e_.pieces * kPieceElements;
+      const std::size_t at = plane * e_.plane + begin;
+      visit(i, plane, tensors_.data.Read(at, std::min(kPieceElements, e_.plane - begin), buffers),
+            at);
+    }
+  }
+
+  void TakeSums(std::size_t first, std::size_t end, PlaneTensors::Buffers* buffers) const {
+    ForEachPiece(first, end, buffers,
+                 [&](std::size_t piece, std::size_t plane, const PlaneRun& run, std::size_t) {
+                   const std::size_t set = plane / e_.group_channels;
+                   sums_[piece] = kernels_.sums(run, tensors_.mean[set], tensors_.rstd[set]);
+                 });
+  }
+
+  void TakeMeans(std::size_t set) const {
+    double dy = 0;
+    double dy_xhat = 0;
+    for (std::size_t d = 0; d < e_.group_channels; ++d) {
+      const std::size_t plane = set * e_.group_channels + d;
+      const auto gamma = static_cast<double>(tensors_.gamma[plane % e_.channels]);
+      for (std::size_t piece = 0; piece < e_.pieces; ++piece) {
+        const PlaneSums& sums = sums_[plane * e_.pieces + piece];
+        dy += gamma * static_cast<double>(sums.dy);
+        dy_xhat += gamma * static_cast<double>(sums.dy_xhat);
+      }
+    }
+    const auto count = static_cast<double>(e_.group_elements);
+    means_[set] = {static_cast<float>(dy / count), static_cast<float>(dy_xhat / count)};
+  }
+
+  void Differentiate(std::size_t first, std::size_t end, PlaneTensors::Buffers* buffers) const {
+    if (!tensors_.data.HasDx()) return;
+    ForEachPiece(first, end, buffers,
+                 [&](std::size_t, std::size_t plane, const PlaneRun& run, std::size_t at) {
+                   const std::size_t set = plane / e_.group_channels;
+                   kernels_.gradient(run, {
+                                              .mean = tensors_.mean[set],
+                                              .rstd = tensors_.rstd[set],
+                                              .scale = tensors_.gamma[plane % e_.channels],
+                                              .offset = means_[set].dy,
+                                              .slope = means_[set].dy_xhat,
+                                              .factor = tensors_.rstd[set],
+                                          });
+                   tensors_.data.Write(run, at, buffers);
+                 });
+    hwy::FlushStream();
+  }
+
+  void StoreSums(std::size_t c) const {
+    double dgamma = 0;
+    double dbeta = 0;
+    for (std::size_t n = 0; n < e_.samples; ++n) {
+      const PlaneSums* const pieces = sums_ + (n * e_.channels + c) * e_.pieces;
+      for (std::size_t i = 0; i < e_.pieces; ++i) {
+        dgamma += static_cast<double>(pieces[i].dy_xhat);
+        dbeta += static_cast<double>(pieces[i].dy);
+      }
+    }
+    tensors_.dgamma.Set(c, dgamma);
+    tensors_.dbeta.Set(c, dbeta);
+  }
+
+  Extents e_;
+  Tensors tensors_;
+  PlaneKernels kernels_;
+  PlaneSums* sums_;   // [N, C, pieces]
+  PlaneSums* means_;  // [N, G], of dy * gamma and of dy * gamma * xhat
+};
+
+class ShortPlanes {
+ public:
+  /// The workspace: gamma, and the sums of every range of samples over every column of a group.
+  static std::uint64_t WorkspaceBytes(const Extents& e) {
+    const Plan plan(e);
+    return (1 + kMaxSums * plan.sample_parts) * plan.VectorLength(e) * sizeof(float);
+  }
+
+  explicit ShortPlanes(const Launch& launch)
+      : e_(launch.dims),
+        plan_(e_),
+        tensors_(launch),
+        kernels_(LayerNormRowKernels(tensors_.data.Common())),
+        gamma_(reinterpret_cast<float*>(launch.workspace)),
+        sums_(gamma_ + plan_.VectorLength(e_)) {}
+
+  void Run() {
+    const auto pool = Threads();
+    pool->Run(plan_.group_parts,
+              [&](std::size_t part) { ForEachGroup(part, [&](std::size_t g) { LoadGamma(g); }); });
+    pool->Run(plan_.group_parts * plan_.sample_parts,
+              [&](std::size_t part) { Rows(part / plan_.group_parts, part % plan_.group_parts); });
+    if (!tensors_.WantsSums()) return;
+    pool->Run(plan_.group_parts,
+              [&](std::size_t part) { ForEachGroup(part, [&](std::size_t g) { StoreSums(g); }); });
+  }
+
+ private:
+  /// How a call is split: into ranges of samples, and each of these into ranges of groups. Every
+  /// range of samples leaves sums behind, to be written and read once more.
+  struct Plan {
+    std::size_t padded;  // length of a vector with one float for every element of a group
+    std::size_t part_samples;
+    std::size_t sample_parts;
+    std::size_t part_groups;
+    std::size_t group_parts;
+
+    explicit Plan(const Extents& e)
+        : padded(RoundUp(e.group_elements, kColumnPadding)),
+          part_samples(
+              std::min(e.samples, std::max(kMinPartSamples, DivideUp(e.samples, kMaxParts)))),
+          sample_parts(DivideUp(e.samples, part_samples)),
+          part_groups(DivideUp(kMinPartElements, part_samples * e.group_elements)),
+          group_parts(DivideUp(e.groups, part_groups)) {}
+
+    /// One float for every element of a sample.
+    std::size_t VectorLength(const Extents& e) const { return e.groups * padded; }
+
+    static constexpr std::size_t kMinPartSamples = 32;
+  };
+
+  template <typename Body>
+  void ForEachGroup(std::size_t group_part, Body body) const {
+    const std::size_t first = group_part * plan_.part_groups;
+    const std::size_t end = std::min(e_.groups, first + plan_.part_groups);
+    for (std::size_t g = first; g < end; ++g) body(g);
+  }
+
+  /// Sums number `i` over a range of samples, from the first element of group `g` on.
+  float* Sums(std::size_t sample_part, std::size_t i, std::size_t g) const {
+    return sums_ + (sample_part * kMaxSums + i) * plan_.VectorLength(e_) + g * plan_.padded;
+  }
+
+  void LoadGamma(std::size_t g) const {
+    std::vector<float> repeated;
+    repeated.reserve(e_.group_elements);
+    for (std::size_t d = 0; d < e_.group_channels; ++d) {
+      repeated.insert(repeated.end(), e_.plane, tensors_.gamma[g * e_.group_channels + d]);
+    }
+    kernels_.load_scale(DType::kFloat32, reinterpret_cast<const std::byte*>(repeated.data()),
+                        e_.group_elements, gamma_ + g * plan_.padded);
+  }
+
+  void Rows(std::size_t sample_part, std::size_t group_part) const {
+    ForEachGroup(group_part, [&](std::size_t g) {
+      for (std::size_t i = 0; i < kMaxSums; ++i) {
+        std::fill_n(Sums(sample_part, i, g), plan_.padded, 0.0F);
+      }
+    });
+    PlaneTensors::Buffers buffers(tensors_.data);
+    const std::size_t first = sample_part * plan_.part_samples;
+    const std::size_t end = std::min(e_.samples, first + plan_.part_samples);
+    for (std::size_t n = first; n < end; ++n) {
+      ForEachGroup(group_part, [&](std::size_t g) { Row(sample_part, n, g, &buffers); });
+    }
+  }
+
+  /// One group of one sample, piece by piece.
+  void Row(std::size_t sample_part, std::size_t n, std::size_t g,
+           PlaneTensors::Buffers* buffers) const {
+    const std::size_t set = n * e_.groups + g;
+    RowTile tile;
+    tile.rows = 1;
+    tile.statistics[0] = {tensors_.mean[set], tensors_.rstd[set]};
+    const auto for_each_piece = [&](auto body) {
+      for (std::size_t c = 0; c < e_.group_elements; c += tile.cols) {
+        const std::size_t at = set * e_.group_elements + c;
+        const std::size_t count = std::min(kPieceElements, e_.group_elements - c);
+        const PlaneRun run = tensors_.data.Read(at, count, buffers);
+        tile.cols = count;
+        tile.dy[0] = run.dy;
+        tile.x[0] = run.x;
+        tile.dx[0] = run.dx;
+        tile.gamma = gamma_ + g * plan_.padded + c;
+        for (std::size_t i = 0; i < kMaxSums; ++i) {
+          tile.column_sums[i] = Sums(sample_part, i, g) + c;
+        }
+        body(run, at);
+      }
+    };
+    std::array<double, kMaxSums> sums{};
+    for_each_piece([&](const PlaneRun&, std::size_t) {
+      kernels_.accumulate(tile);
+      for (std::size_t i = 0; i < kMaxSums; ++i) sums[i] += static_cast<double>(tile.sums[0][i]);
+    });
+    if (!tensors_.data.HasDx()) return;
+    const auto count = static_cast<double>(e_.group_elements);
+    const std::array<float, kMaxSums> means = {static_cast<float>(sums[0] / count),
+                                               static_cast<float>(sums[1] / count)};
+    for_each_piece([&](const PlaneRun& run, std::size_t at) {
+      tile.sums[0] = means;
+      kernels_.gradient(tile);
+      tensors_.data.Write(run, at, buffers);
+    });
+  }
+
+  void StoreSums(std::size_t g) const {
+    std::array<std::vector<float>, kMaxSums> totals;
+    for (std::size_t i = 0; i < kMaxSums; ++i) {
+      totals[i].resize(e_.group_elements);
+      kernels_.store_sums(Sums(0, i, g), plan_.sample_parts, kMaxSums * plan_.VectorLength(e_),
+                          e_.group_elements, DType::kFloat32,
+                          reinterpret_cast<std::byte*>(totals[i].data()));
+    }
+    for (std::size_t d = 0; d < e_.group_channels; ++d) {
+      const auto total = [&](const std::vector<float>& elements) {
+        const auto first = elements.begin() + static_cast<std::ptrdiff_t>(d * e_.plane);
+        return std::accumulate(first, first + static_cast<std::ptrdiff_t>(e_.plane), 0.0);
+      };
+      tensors_.dgamma.Set(g * e_.group_channels + d, total(totals[0]));
+      tensors_.dbeta.Set(g * e_.group_channels + d, total(totals[1]));
+    }
+  }
+
+  Extents e_;
+  Plan plan_;
+  Tensors tensors_;
+  RowKernels kernels_;
+  float* gamma_;  // [G, padded], in processing order
+  float* sums_;   // [sample parts, dgamma and dbeta, G, padded], in processing order
+};
+
+std::uint64_t WorkspaceBytes(const Launch& launch) {
+  const Extents e(launch.dims);
+  if (e.Elements() == 0) return 0;
+  return e.UsesRows() ? ShortPlanes::WorkspaceBytes(e) : LongPlanes::WorkspaceBytes(e);
+}
+
+void Run(const Launch& launch) {
+  const Extents e(launch.dims);
+  if (e.Elements() == 0) {
+    const Tensors tensors(launch);
+    for (std::size_t c = 0; c < e.channels; ++c) {
+      tensors.dgamma.Set(c, 0);
+      tensors.dbeta.Set(c, 0);
+    }
+  } else if (e.UsesRows()) {
+    ShortPlanes(launch).Run();
+  } else {
+    LongPlanes(launch).Run();
+  }
+}
+
+}  // namespace
+
+constinit const Kernel kGroupNormBackward = {"group_norm_backward", WorkspaceBytes, Run};
+
+}  // namespace normgrad::cpu

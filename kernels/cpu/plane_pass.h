@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "base/dtype.h"
+#include "kernels/api/kernel.h"
+#include "kernels/cpu/row_view.h"
+#include "kernels/cpu/split.h"
+
+/// What group norm and batch norm share: planes, which are the adjacent elements of one channel of
+/// one sample. Their statistics, scale and sums are numbers where those of a row norm are vectors.
+namespace normgrad::cpu {
+
+/// Sums over part of a plane, xhat = (x - mean) * rstd.
+struct PlaneSums {
+  float dy = 0;
+  float dy_xhat = 0;
+};
+
+/// dx = factor * (dy * scale - offset - xhat * slope), xhat = (x - mean) * rstd.
+struct PlaneCoefficients {
+  float mean = 0;
+  float rstd = 0;
+  float scale = 0;
+  float offset = 0;
+  float slope = 0;
+  float factor = 0;
+};
+
+/// Elements that are adjacent in every tensor, as dense memory.
+struct PlaneRun {
+  const std::byte* dy = nullptr;
+  const std::byte* x = nullptr;
+  std::byte* dx = nullptr;
+  std::size_t count = 0;
+  bool stream = false;  // write dx past the caches
+};
+
+/// The vector code of planes for one data type.
+struct PlaneKernels {
+  PlaneSums (*sums)(const PlaneRun& run, float mean, float rstd);
+  void (*gradient)(const PlaneRun& run, const PlaneCoefficients& coefficients);
+};
+PlaneKernels PlaneKernelsFor(DType data);
+
+/// The coefficients of adjacent elements that differ: one vector for each field.
+class CoefficientVectors {
+ public:
+  explicit CoefficientVectors(std::size_t count);
+
+  /// Those of elements [first, first + count).
+  void Set(std::size_t first, std::size_t count, const PlaneCoefficients& coefficients);
+
+  /// dx of a float32 run that begins at element 0.
+  void Gradient(const PlaneRun& run) const;
+
+ private:
+  std::size_t stride_;  // of one field; more than count, so that whole vectors can be read
+  std::vector<float> fields_;
+};
+
+/// How many elements of a plane are handled at a time: as many sums are taken of it, and so much is
+/// copied where the elements do not lie as the vector code needs them.
+inline constexpr std::size_t kPieceElements = 2048;
+static_assert(kPieceElements % kMaxBlock == 0);
+
+/// dy, x and dx of a call, whose elements are found by their row-major index, whatever their shapes
+/// and layouts. Runs are in one dtype: the tensors' own, or float32 where those differ.
+class PlaneTensors {
+ public:
+  PlaneTensors(const KernelTensor& dy, const KernelTensor& x, const KernelTensor& dx, DType common);
+
+  /// The dtype of the three, or kFloat32. dx counts where it is present.
+  static DType CommonDType(const KernelTensor& dy, const KernelTensor& x, const KernelTensor& dx);
+
+  DType Common() const { return common_; }
+  bool HasDx() const { return dx_.Present(); }
+
+  /// The longest run there may be of `count` elements: all, where none has to be copied.
+  std::size_t RunLimit(std::size_t count) const;
+
+  /// Copies of one run, for one thread.
+  class Buffers {
+   public:
+    explicit Buffers(const PlaneTensors& tensors);
+
+   private:
+    friend class PlaneTensors;
+    static constexpr std::size_t kBytes = kPieceElements * sizeof(float);
+
+    // Room for the run of dy, x or dx as it lies in memory, and in the common dtype; null where
+    // none is needed.
+    std::byte* Gathered(std::size_t tensor);
+    std::byte* Converted(std::size_t tensor);
+
+    std::vector<std::byte> bytes_;
+  };
+
+  /// Elements [first, first + count) of dy and x, and room for those of dx. `count` is at most
+  /// RunLimit().
+  PlaneRun Read(std::size_t first, std::size_t count, Buffers* buffers) const;
+
+  /// Puts the dx of the run from element `first` on where it belongs.
+  void Write(const PlaneRun& run, std::size_t first, Buffers* buffers) const;
+
+ private:
+  bool InPlace(const RowView& view) const;
+  const std::byte* Read(const RowView& view, std::size_t first, std::size_t count,
+                        std::byte* gathered, std::byte* converted) const;
+
+  RowView dy_;
+  RowView x_;
+  RowView dx_;
+  DType common_;
+  bool in_place_;
+  bool stream_;
+};
+
+}  // namespace normgrad::cpu
