@@ -26,12 +26,15 @@ function(normgrad_library floor)
   set_target_properties(normgrad_${floor} PROPERTIES POSITION_INDEPENDENT_CODE ON)
 endfunction()
 
-# normgrad_device(<name> SOURCES <file>... DEPENDS <target>...)
+# normgrad_device(<name> SOURCES <file>... DEPENDS <target>... [EXPORTS <version script>])
 # A device library libnormgrad_<name>.so: the shared C-ABI shell plus this device's kernels and
 # backend. Only the C ABI is visible, so that two device libraries can live in one process.
 # Installed into lib/ whatever the distribution calls it: the executable looks in ../lib.
 function(normgrad_device name)
-  cmake_parse_arguments(PARSE_ARGV 1 ARG "" "" "SOURCES;DEPENDS")
+  cmake_parse_arguments(PARSE_ARGV 1 ARG "" "EXPORTS" "SOURCES;DEPENDS")
+  if(NOT ARG_EXPORTS)
+    set(ARG_EXPORTS "${PROJECT_SOURCE_DIR}/kernels/api/exports.map")
+  endif()
   add_library(normgrad_${name} SHARED ${ARG_SOURCES})
   add_library(normgrad::${name} ALIAS normgrad_${name})
   target_include_directories(normgrad_${name} PUBLIC
@@ -39,12 +42,12 @@ function(normgrad_device name)
     $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
   target_link_libraries(normgrad_${name} PRIVATE normgrad::shell ${ARG_DEPENDS} normgrad::warnings)
   target_link_options(normgrad_${name} PRIVATE
-    "LINKER:--version-script=${PROJECT_SOURCE_DIR}/kernels/api/exports.map"
+    "LINKER:--version-script=${ARG_EXPORTS}"
     "LINKER:--exclude-libs,ALL"
     # A sanitizer's runtime is resolved from the executable, so it looks undefined here.
     $<$<NOT:$<BOOL:${NORMGRAD_SANITIZED}>>:LINKER:--no-undefined>)
   set_property(TARGET normgrad_${name} APPEND PROPERTY
-    LINK_DEPENDS "${PROJECT_SOURCE_DIR}/kernels/api/exports.map")
+    LINK_DEPENDS "${ARG_EXPORTS}")
   add_dependencies(programs normgrad_${name})
   install(TARGETS normgrad_${name} LIBRARY DESTINATION lib)
 endfunction()

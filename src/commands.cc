@@ -7,9 +7,12 @@
 #include <cstdlib>
 #include <ctime>
 #include <filesystem>
+#include <memory>
 #include <set>
+#include <sstream>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
@@ -27,6 +30,7 @@
 #include "report/report_files.h"
 #include "report/summary.h"
 #include "report/totals.h"
+#include "run/fresh_process.h"
 #include "run/host.h"
 #include "run/run.h"
 #include "version.h"
@@ -137,6 +141,36 @@ void RequireOperators(const Sweep& sweep, const DeviceLibrary& library) {
   for (const Operator* op : operators) library.Bind(*op);
 }
 
+/// What phase 1 asks for in another process, which is started when the first case wants to know.
+class FreshWorkspaces {
+ public:
+  explicit FreshWorkspaces(const Options& options)
+      : args_(WorkspacesArgs(options)), silence_seconds_(options.timeout_seconds) {}
+
+  FreshBytes Of(const Case& the_case) {
+    if (!asked_) Ask();
+    const auto found = bytes_.find(the_case.Id());
+    if (found != bytes_.end()) return {found->second, ""};
+    return {{}, failure_.empty() ? "it had no answer" : failure_};
+  }
+
+ private:
+  void Ask() {
+    asked_ = true;
+    const ProcessOutput output = RunSelf(args_, silence_seconds_);
+    failure_ = output.failure;
+    std::istringstream lines(output.text);
+    std::uint64_t bytes = 0;
+    for (std::string id; lines >> bytes >> id;) bytes_.emplace(std::move(id), bytes);
+  }
+
+  std::vector<std::string> args_;
+  double silence_seconds_;
+  bool asked_ = false;
+  std::string failure_;
+  std::unordered_map<std::string, std::uint64_t> bytes_;  // by case id
+};
+
 CheckOptions ChecksFrom(const Options& options) {
   CheckOptions checks;
   checks.threads = options.threads != 0 ? options.threads : UsableCores();
@@ -145,6 +179,8 @@ CheckOptions ChecksFrom(const Options& options) {
   checks.timer = [](const std::string& name, const std::function<double()>& sample) {
     return MeasureRepeated({}, name, sample);
   };
+  checks.fresh_workspace = [fresh = std::make_shared<FreshWorkspaces>(options)](
+                               const Case& the_case) { return fresh->Of(the_case); };
   return checks;
 }
 
@@ -214,10 +250,31 @@ int ListCases(const Options& options) {
   return 0;
 }
 
+int PrintWorkspaces(const Options& options) {
+  const Sweep sweep = LoadSweeps(options.sweeps, options.selection);
+  const DeviceLibrary library(DevicePaths(options));
+  RequireOperators(sweep, library);
+  const Device device = OpenDevice(library, options);
+  for (const Case& the_case : sweep.cases) {
+    if (the_case.expectation) continue;
+    try {
+      if (!device.Become(the_case.product)) continue;
+      Print("{} {}\n", WorkspaceBytesOf(the_case, device), the_case.Id());
+    } catch (const DeviceError&) {
+      // A refusal is for `run` to judge.
+      continue;
+    }
+  }
+  return 0;
+}
+
 int DescribeOperators(const Options& options) {
   std::vector<const Operator*> operators;
   for (const std::string& name : options.operators) operators.push_back(&FindOperator(name));
-  if (operators.empty()) operators.assign(AllOperators().begin(), AllOperators().end());
+  if (operators.empty()) {
+    operators.assign(AllOperators().begin(), AllOperators().end());
+    Print("{}\n", DescribeSupport(operators));
+  }
   for (std::size_t i = 0; i < operators.size(); ++i) {
     Print("{}{}", i > 0 ? "\n" : "", Describe(*operators[i]));
   }

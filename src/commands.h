@@ -17,6 +17,9 @@ class StartError : public std::runtime_error {
 /// user must fix is thrown as Error, a device that does not start as StartError.
 int RunSweeps(const Options& options);
 int ListCases(const Options& options);
+/// `workspaces`: "<bytes> <case id>" for every legal call that phase 1 takes.
+int PrintWorkspaces(const Options& options);
+
 int DescribeOperators(const Options& options);
 int ShowDevices(const Options& options);
 

@@ -14,6 +14,7 @@ int Run(const Options& options) {
   switch (options.command) {
     case Options::Command::kRun: return RunSweeps(options);
     case Options::Command::kList: return ListCases(options);
+    case Options::Command::kWorkspaces: return PrintWorkspaces(options);
     case Options::Command::kDescribe: return DescribeOperators(options);
     case Options::Command::kDevices: return ShowDevices(options);
     case Options::Command::kNone: return 0;

@@ -173,6 +173,11 @@ Options ParseOptions(int argc, char** argv) {
   AddSelection(list, &options);
   list->add_flag("-q,--quiet", options.quiet, "counts only");
 
+  CLI::App* workspaces = app.add_subcommand(
+      "workspaces", "Print how many bytes of workspace phase 1 asks for, one case a line");
+  AddSelection(workspaces, &options);
+  AddDevice(workspaces, &options);
+
   CLI::App* describe =
       app.add_subcommand("describe", "Print the contract of operators: formula, dtypes, rules");
   describe->add_option("operators", options.operators, "e.g. rms_norm_grad; default: all")
@@ -182,7 +187,7 @@ Options ParseOptions(int argc, char** argv) {
   AddDevice(devices, &options);
 
   std::vector<std::string_view> commands;
-  for (const CLI::App* command : {run, list, describe, devices}) {
+  for (const CLI::App* command : {run, list, workspaces, describe, devices}) {
     commands.push_back(command->get_name());
   }
   const std::string_view first = argc > 1 ? argv[1] : "-";
@@ -205,15 +210,32 @@ Options ParseOptions(int argc, char** argv) {
   }
   for (const std::string& format : options.formats) FindFormat(format);
   options.profile = profile == Name(Profile::kCentred) ? Profile::kCentred : Profile::kExpanded;
-  options.command = run->parsed()        ? Options::Command::kRun
-                    : list->parsed()     ? Options::Command::kList
-                    : describe->parsed() ? Options::Command::kDescribe
-                                         : Options::Command::kDevices;
+  options.command = run->parsed()          ? Options::Command::kRun
+                    : list->parsed()       ? Options::Command::kList
+                    : workspaces->parsed() ? Options::Command::kWorkspaces
+                    : describe->parsed()   ? Options::Command::kDescribe
+                                           : Options::Command::kDevices;
   return options;
 }
 
 std::string_view Name(Profile profile) {
   return profile == Profile::kCentred ? "centred" : "expanded";
+}
+
+std::vector<std::string> WorkspacesArgs(const Options& options) {
+  std::vector<std::string> args = {"workspaces"};
+  args.insert(args.end(), options.sweeps.begin(), options.sweeps.end());
+  const auto add = [&args](const char* name, const std::string& value) {
+    args.emplace_back(name);
+    args.push_back(value);
+  };
+  for (const std::string& glob : options.selection.case_globs) add("--case", glob);
+  for (const std::string& product : options.selection.products) add("--product", product);
+  for (const std::string& check : options.selection.checks) add("--check", check);
+  if (options.selection.seed) add("--seed", std::to_string(*options.selection.seed));
+  if (!options.device.empty()) add("--device", fmt::format("{}", fmt::join(options.device, ",")));
+  add("--device-id", std::to_string(options.device_id));
+  return args;
 }
 
 std::string RerunCommand(const Options& options, const std::string& case_id) {

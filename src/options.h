@@ -13,14 +13,21 @@ namespace normgrad {
 
 /// What the command line says. One struct for all subcommands: each reads its own part.
 struct Options {
-  enum class Command { kNone, kRun, kList, kDescribe, kDevices };  // kNone: help was asked for
+  enum class Command {
+    kNone,  // help was asked for
+    kRun,
+    kList,
+    kWorkspaces,
+    kDescribe,
+    kDevices
+  };
   Command command = Command::kNone;
 
-  // run, list
+  // run, list, workspaces
   std::vector<std::string> sweeps;
   Selection selection;
 
-  // run, devices
+  // run, workspaces, devices
   std::vector<std::string> device;  // shared objects; empty: the CPU device
   std::int32_t device_id = 0;
 
@@ -47,6 +54,9 @@ std::string_view Name(Profile profile);
 /// Parses the command line. Prints help or version when asked for; throws Error for anything that
 /// cannot be understood.
 Options ParseOptions(int argc, char** argv);
+
+/// The arguments of `normgrad-bench workspaces` for the cases and the device of `options`.
+std::vector<std::string> WorkspacesArgs(const Options& options);
 
 /// The command that reruns one case as `options` would run it.
 std::string RerunCommand(const Options& options, const std::string& case_id);

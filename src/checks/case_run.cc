@@ -7,25 +7,56 @@
 #include <fmt/format.h>
 
 namespace normgrad {
-namespace {
-
-bool IsInput(const Param& param) { return param.kind == Param::Kind::kInput; }
-
-}  // namespace
 
 HostTensor AsHostTensor(const Case& the_case, std::size_t index,
                         const std::vector<std::byte>& dense) {
   const Param& param = the_case.op->params[index];
+  if (!the_case.Uses(param)) return {};
   return {the_case.DTypeOf(param), the_case.ShapeOf(param), dense.data()};
 }
 
 std::uint64_t StorageBytes(const Case& the_case) {
   std::uint64_t bytes = 0;
   for (const Param& param : the_case.op->params) {
+    if (!the_case.Passes(param)) continue;
     const Layout layout = MakeLayout(the_case.LayoutOf(param), the_case.ShapeOf(param));
     bytes += StorageCount(layout) * SizeOf(the_case.DTypeOf(param));
   }
   return bytes;
+}
+
+void DeviceArgs::Add(const Param& param, const CallArg& arg, const Layout& layout,
+                     std::byte* storage) {
+  switch (param.kind) {
+    case Param::Kind::kInput:
+    case Param::Kind::kOutput:
+      tensors_.push_back(
+          arg.present ? device_.MakeTensor(layout, arg.dtype_code, arg.format, storage) : nullptr);
+      args_.emplace_back(tensors_.back().get());
+      break;
+    case Param::Kind::kExtents:
+      int_arrays_.push_back(arg.present ? device_.MakeIntArray(arg.shape) : nullptr);
+      args_.emplace_back(int_arrays_.back().get());
+      break;
+    case Param::Kind::kExtent: args_.emplace_back(arg.shape.front()); break;
+    case Param::Kind::kOutputMask:
+      bool_arrays_.push_back(arg.present ? device_.MakeBoolArray(arg.mask) : nullptr);
+      args_.emplace_back(bool_arrays_.back().get());
+      break;
+  }
+}
+
+std::uint64_t WorkspaceBytesOf(const Case& the_case, const Device& device) {
+  // Phase 1 looks at no element: every tensor may have the same few bytes.
+  const DeviceMemory storage = device.Allocate(1);
+  DeviceArgs args(device);
+  const std::vector<CallArg> call_args = ArgsOf(the_case);
+  for (std::size_t i = 0; i < call_args.size(); ++i) {
+    const Param& param = the_case.op->params[i];
+    args.Add(param, call_args[i], MakeLayout(the_case.LayoutOf(param), call_args[i].shape),
+             storage.address());
+  }
+  return device.PhaseOneOf(device.library().Bind(*the_case.op), args.All()).workspace_bytes;
 }
 
 CaseRun::CaseRun(const Case& the_case, const Device& device,
@@ -33,32 +64,67 @@ CaseRun::CaseRun(const Case& the_case, const Device& device,
     : case_(the_case),
       device_(device),
       bound_(device.library().Bind(*the_case.op)),
-      inputs_(std::move(inputs)) {
-  slots_.reserve(op().params.size());
-  for (const Param& param : op().params) {
-    const DType dtype = case_.DTypeOf(param);
-    Layout layout = MakeLayout(case_.LayoutOf(param), case_.ShapeOf(param));
-    GuardedBuffer buffer(device_, StorageCount(layout) * SizeOf(dtype));
-    DeviceTensor tensor = device_.MakeTensor(layout, dtype, buffer.data());
-    args_.emplace_back(tensor.get());
-    slots_.push_back({&param, dtype, std::move(layout), std::move(buffer), std::move(tensor), {}});
+      inputs_(std::move(inputs)),
+      args_(device) {
+  const std::vector<CallArg> args = ArgsOf(case_);
+  for (std::size_t i = 0; i < args.size(); ++i) {
+    const Param& param = op().params[i];
+    const auto& slot = slots_.emplace_back(MakeSlot(param, args[i]));
+    args_.Add(param, args[i], slot != nullptr ? slot->layout : Layout{},
+              slot != nullptr ? slot->buffer.data() : nullptr);
   }
-  for (std::size_t i = 0; i < slots_.size(); ++i) WriteSlot(i, Poison::kFirst);
+  Reset(Poison::kFirst);
+}
+
+/// Memory for the tensor of a param; null where none is passed.
+std::unique_ptr<CaseRun::Slot> CaseRun::MakeSlot(const Param& param, const CallArg& arg) const {
+  if (!param.IsTensor() || !arg.present) return nullptr;
+  const bool changed = case_.changes.contains(param.name);
+  // A device that takes a call it should refuse must at least find memory where it looks for it.
+  constexpr std::size_t kWidestElement = 16, kSpareElements = 4096;
+  Layout layout = MakeLayout(changed ? LayoutKind::kContiguous : case_.LayoutOf(param), arg.shape);
+  const std::size_t element_bytes = changed ? kWidestElement : SizeOf(*arg.dtype);
+  const std::size_t elements =
+      changed ? ElementCount(case_.ShapeOf(param)) + kSpareElements : StorageCount(layout);
+  const bool writable = param.kind == Param::Kind::kOutput && case_.Uses(param);
+  return std::make_unique<Slot>(Slot{&param,
+                                     writable,
+                                     element_bytes,
+                                     std::move(layout),
+                                     GuardedBuffer(device_, elements * element_bytes),
+                                     {}});
 }
 
 void CaseRun::WriteSlot(std::size_t index, Poison poison) {
-  Slot& slot = slots_[index];
+  Slot& slot = *slots_[index];
   slot.image.assign(slot.buffer.size(), PoisonByte(poison));
-  if (IsInput(*slot.param)) {
-    Scatter(slot.layout, SizeOf(slot.dtype), inputs_->tensors[index].data(), slot.image.data());
+  const bool has_data = inputs_ != nullptr && !inputs_->tensors[index].empty();
+  if (has_data && !case_.changes.contains(slot.param->name)) {
+    Scatter(slot.layout, slot.element_bytes, inputs_->tensors[index].data(), slot.image.data());
   }
   slot.buffer.Write(slot.image, poison);
+}
+
+void CaseRun::Reset(Poison poison) {
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    if (slots_[i] != nullptr) WriteSlot(i, poison);
+  }
+  if (workspace_ != nullptr) workspace_->WritePoison(poison);
+}
+
+Reply CaseRun::TryPhaseOne(std::uint64_t* workspace_bytes, aclOpExecutor** executor) const {
+  return device_.TryPhaseOne(bound_, args_.All(), workspace_bytes, executor);
+}
+
+Reply CaseRun::TryPhaseTwo(std::byte* workspace, std::uint64_t workspace_bytes,
+                           aclOpExecutor* executor) const {
+  return device_.TryPhaseTwo(bound_, workspace, workspace_bytes, executor);
 }
 
 double CaseRun::PhaseOne() {
   using Clock = std::chrono::steady_clock;
   const auto start = Clock::now();
-  prepared_ = device_.PhaseOneOf(bound_, args_);
+  prepared_ = device_.PhaseOneOf(bound_, args_.All());
   const std::chrono::duration<double> seconds = Clock::now() - start;
   if (prepared_.workspace_bytes == 0) {
     workspace_.reset();
@@ -69,7 +135,7 @@ double CaseRun::PhaseOne() {
 }
 
 void CaseRun::Launch(Poison poison, bool deterministic) {
-  for (std::size_t i = 0; i < slots_.size(); ++i) WriteSlot(i, poison);
+  Reset(poison);
   device_.SetDeterministic(deterministic);
   PhaseOne();
   if (workspace_ != nullptr) workspace_->WritePoison(poison);
@@ -89,14 +155,21 @@ DenseTensors CaseRun::Outputs() const {
   DenseTensors outputs(slots_.size());
   std::vector<std::byte> storage;
   for (std::size_t i = 0; i < slots_.size(); ++i) {
-    const Slot& slot = slots_[i];
-    if (IsInput(*slot.param)) continue;
-    storage.resize(slot.buffer.size());
-    slot.buffer.Read(storage);
-    outputs[i].resize(ElementCount(slot.layout.shape) * SizeOf(slot.dtype));
-    Gather(slot.layout, SizeOf(slot.dtype), storage.data(), outputs[i].data());
+    const Slot* slot = slots_[i].get();
+    if (slot == nullptr || !slot->writable) continue;
+    storage.resize(slot->buffer.size());
+    slot->buffer.Read(storage);
+    outputs[i].resize(ElementCount(slot->layout.shape) * slot->element_bytes);
+    Gather(slot->layout, slot->element_bytes, storage.data(), outputs[i].data());
   }
   return outputs;
+}
+
+std::vector<std::byte> CaseRun::Storage(std::size_t index) const {
+  if (slots_[index] == nullptr) return {};
+  std::vector<std::byte> storage(slots_[index]->buffer.size());
+  slots_[index]->buffer.Read(storage);
+  return storage;
 }
 
 std::optional<std::string> CaseRun::SlotDamage(const Slot& slot) const {
@@ -106,26 +179,43 @@ std::optional<std::string> CaseRun::SlotDamage(const Slot& slot) const {
   }
   std::vector<std::byte> now(slot.buffer.size());
   slot.buffer.Read(now);
-  if (IsInput(*slot.param)) {
-    if (now == slot.image) return std::nullopt;
-  } else {
-    // Only the elements of an output's view may change: put the old ones back and compare.
-    std::vector<std::byte> elements(ElementCount(slot.layout.shape) * SizeOf(slot.dtype));
-    Gather(slot.layout, SizeOf(slot.dtype), slot.image.data(), elements.data());
-    Scatter(slot.layout, SizeOf(slot.dtype), elements.data(), now.data());
-    if (now == slot.image) return std::nullopt;
+  if (slot.writable) {
+    // Only the elements of the view may change: put the old ones back and compare.
+    std::vector<std::byte> elements(ElementCount(slot.layout.shape) * slot.element_bytes);
+    Gather(slot.layout, slot.element_bytes, slot.image.data(), elements.data());
+    Scatter(slot.layout, slot.element_bytes, elements.data(), now.data());
   }
+  if (now == slot.image) return std::nullopt;
   const auto [changed, was] = std::ranges::mismatch(now, slot.image);
-  return fmt::format("{}: {} changed: byte {} of its storage was 0x{:02x}, is 0x{:02x}", name,
-                     IsInput(*slot.param) ? "the input was" : "a gap between its elements was",
+  const std::string_view what = slot.writable ? "a gap between its elements was"
+                                : slot.param->kind == Param::Kind::kInput
+                                    ? "the input was"
+                                    : "an output that is not wanted was";
+  return fmt::format("{}: {} changed: byte {} of its storage was 0x{:02x}, is 0x{:02x}", name, what,
                      changed - now.begin(), std::to_integer<unsigned>(*was),
                      std::to_integer<unsigned>(*changed));
 }
 
+std::optional<std::string> CaseRun::AnyChange() const {
+  for (const auto& slot : slots_) {
+    if (slot == nullptr) continue;
+    if (auto damage = SlotDamage(*slot)) return damage;
+    std::vector<std::byte> now(slot->buffer.size());
+    slot->buffer.Read(now);
+    if (now != slot->image) {
+      const auto [changed, was] = std::ranges::mismatch(now, slot->image);
+      return fmt::format("{}: byte {} of its storage was written", slot->param->name,
+                         changed - now.begin());
+    }
+  }
+  return std::nullopt;
+}
+
 std::vector<std::string> CaseRun::Damage() const {
   std::vector<std::string> damage;
-  for (const Slot& slot : slots_) {
-    if (auto line = SlotDamage(slot)) damage.push_back(std::move(*line));
+  for (const auto& slot : slots_) {
+    if (slot == nullptr) continue;
+    if (auto line = SlotDamage(*slot)) damage.push_back(std::move(*line));
   }
   if (workspace_ != nullptr) {
     if (const auto guard = workspace_->GuardDamage()) {
@@ -140,7 +230,10 @@ std::uint64_t CaseRun::tensor_bytes() const { return StorageBytes(case_); }
 
 std::uint64_t CaseRun::compulsory_bytes() const {
   std::uint64_t bytes = 0;
-  for (const Slot& slot : slots_) bytes += ElementCount(slot.layout.shape) * SizeOf(slot.dtype);
+  for (const auto& slot : slots_) {
+    if (slot == nullptr || !case_.Uses(*slot->param)) continue;
+    bytes += ElementCount(slot->layout.shape) * slot->element_bytes;
+  }
   return bytes;
 }
 

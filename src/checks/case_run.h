@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -16,16 +17,40 @@ namespace normgrad {
 /// The dense, row-major elements of a case's tensors, one entry per param of its operator.
 using DenseTensors = std::vector<std::vector<std::byte>>;
 
-/// The inputs of a case (entries of outputs are empty) and what is known of how they were made.
+/// The inputs of a case (entries of other params are empty) and what is known of how they were
+/// made.
 struct CaseInputs {
   DenseTensors tensors;
   bool exchangeable = false;  // terms of every sum are identically distributed and in random order
 };
 
+/// The arguments of a call in the library's own types.
+class DeviceArgs {
+ public:
+  explicit DeviceArgs(const Device& device) : device_(device) {}
+
+  /// Appends `arg`, the next param's. A tensor is a view of `storage` laid out as `layout`.
+  void Add(const Param& param, const CallArg& arg, const Layout& layout, std::byte* storage);
+
+  std::span<const Arg> All() const { return args_; }
+
+ private:
+  const Device& device_;
+  std::vector<DeviceTensor> tensors_;
+  std::vector<DeviceIntArray> int_arrays_;
+  std::vector<DeviceBoolArray> bool_arrays_;
+  std::vector<Arg> args_;
+};
+
+/// The bytes of workspace that phase 1 asks for, without memory for the tensors. Throws
+/// DeviceError.
+std::uint64_t WorkspaceBytesOf(const Case& the_case, const Device& device);
+
 /// One case prepared on a device: filled, laid out, guarded, ready to launch again and again.
 /// Every check works on one. Functions that reach the device throw DeviceError.
 class CaseRun {
  public:
+  /// `inputs` may be null for a case that is never launched.
   CaseRun(const Case& the_case, const Device& device, std::shared_ptr<const CaseInputs> inputs);
   CaseRun(const CaseRun&) = delete;
   CaseRun& operator=(const CaseRun&) = delete;
@@ -46,8 +71,26 @@ class CaseRun {
   };
   Times LaunchTimed();
 
-  /// What the last Launch() left in the outputs; entries of inputs are empty.
+  /// Poisons outputs, gaps, guards and workspace and writes the inputs afresh.
+  void Reset(Poison poison);
+
+  /// Phase 1 with the arguments of the case; either pointer may be null.
+  Reply TryPhaseOne(std::uint64_t* workspace_bytes, aclOpExecutor** executor) const;
+
+  /// Phase 2, and nothing but what it answers; the stream is not waited for.
+  Reply TryPhaseTwo(std::byte* workspace, std::uint64_t workspace_bytes,
+                    aclOpExecutor* executor) const;
+
+  /// What the last Launch() left in the outputs wanted; other entries are empty.
   DenseTensors Outputs() const;
+
+  /// The storage of the tensor of param `index` as it is now, gaps included; empty where none is
+  /// passed.
+  std::vector<std::byte> Storage(std::size_t index) const;
+
+  /// The first byte of any tensor or guard that has changed since the last Reset() or Launch(): one
+  /// line; empty when there is none.
+  std::optional<std::string> AnyChange() const;
 
   /// What the last Launch() changed though it must not: guards, inputs, gaps between elements,
   /// bytes around the workspace. One line each.
@@ -60,13 +103,14 @@ class CaseRun {
  private:
   struct Slot {
     const Param* param;
-    DType dtype;
+    bool writable;  // an output that is wanted
+    std::size_t element_bytes;
     Layout layout;
     GuardedBuffer buffer;
-    DeviceTensor tensor;
     std::vector<std::byte> image;  // storage as last written
   };
 
+  std::unique_ptr<Slot> MakeSlot(const Param& param, const CallArg& arg) const;
   double PhaseOne();  // returns the host seconds of GetWorkspaceSize alone
   void WriteSlot(std::size_t index, Poison poison);
   std::optional<std::string> SlotDamage(const Slot& slot) const;
@@ -75,8 +119,8 @@ class CaseRun {
   const Device& device_;
   BoundOperator bound_;
   std::shared_ptr<const CaseInputs> inputs_;
-  std::vector<Slot> slots_;
-  std::vector<Arg> args_;
+  std::vector<std::unique_ptr<Slot>> slots_;  // per param; null where no tensor is passed
+  DeviceArgs args_;
   Prepared prepared_;
   std::unique_ptr<GuardedBuffer> workspace_;
 };
@@ -84,7 +128,8 @@ class CaseRun {
 /// Device bytes of all tensors' storage.
 std::uint64_t StorageBytes(const Case& the_case);
 
-/// `dense` elements of param `index` as the oracle reads them.
+/// `dense` elements of param `index` as the oracle reads them; not present where the case does not
+/// use it.
 HostTensor AsHostTensor(const Case& the_case, std::size_t index,
                         const std::vector<std::byte>& dense);
 

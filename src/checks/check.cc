@@ -20,6 +20,11 @@ std::string Hex(const std::byte* element, std::size_t bytes) {
 
 std::span<const Check> Checks() {
   static constexpr Check kChecks[] = {
+      {"contract",
+       "both phases answer as documented: right calls are taken, wrong ones refused with the "
+       "documented status, a message, and without a byte written; the workspace asked for is the "
+       "same every time and is enough",
+       CheckContract},
       {"accuracy", "every element of every output is within the derived bound of the oracle",
        CheckAccuracy},
       {"memory",

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -18,18 +19,32 @@ namespace normgrad {
 using Timer =
     std::function<TimingResult(const std::string& name, const std::function<double()>& sample)>;
 
+/// Makes the inputs of a case. Injected by the runner.
+using Filler = std::function<std::shared_ptr<const CaseInputs>(const Case& the_case)>;
+
+/// The bytes of workspace that phase 1 of a case asks for in another process; where they are not
+/// known, nothing and the reason. Injected by the program.
+struct FreshBytes {
+  std::optional<std::uint64_t> bytes{};
+  std::string unknown{};
+};
+using FreshWorkspace = std::function<FreshBytes(const Case& the_case)>;
+
 /// What the user may set about checks.
 struct CheckOptions {
   unsigned threads = 1;  // of the oracle
   int repeats = 5;       // launches per determinism mode; at least 2
   Profile profile = Profile::kExpanded;
   Timer timer{};
+  Filler fill{};
+  FreshWorkspace fresh_workspace{};  // empty: not looked at
 };
 
 /// The answer to one question about one case.
 struct Answer {
   Outcome outcome = Outcome::kPassed;
-  std::string reason;  // one line; empty when there is nothing to say
+  std::string reason{};         // one line; empty when there is nothing to say
+  std::optional<int> status{};  // what phase 1 or 2 returned, where that is what is wrong
 };
 
 /// One question about a case. `ask` launches what it needs and records its numbers in the result;
@@ -43,10 +58,16 @@ struct Check {
 /// Every check, in the order they run: CheckNames().
 std::span<const Check> Checks();
 
+Answer CheckContract(CaseRun& run, const CheckOptions& options, Result* result);
 Answer CheckAccuracy(CaseRun& run, const CheckOptions& options, Result* result);
 Answer CheckMemory(CaseRun& run, const CheckOptions& options, Result* result);
 Answer CheckDeterminism(CaseRun& run, const CheckOptions& options, Result* result);
 Answer CheckThroughput(CaseRun& run, const CheckOptions& options, Result* result);
+
+/// The accuracy of `outputs`, the elements of one launch, for a device that computes with this unit
+/// roundoff.
+Answer JudgeOutputs(const CaseRun& run, const CheckOptions& options, const DenseTensors& outputs,
+                    double roundoff);
 
 /// Where two runs' outputs first differ: "dxOut[2, 17]: run 3 has 0x3c01, run 1 has 0x3c00".
 /// Empty when they are equal byte for byte.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "device/device.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include <fmt/format.h>
@@ -146,18 +147,50 @@ void Device::Download(std::span<std::byte> to, const std::byte* from) const {
         "aclrtMemcpy (device to host)");
 }
 
-DeviceTensor Device::MakeTensor(const Layout& layout, DType dtype, std::byte* storage) const {
+DeviceTensor Device::MakeTensor(const Layout& layout, std::int32_t dtype, std::int32_t format,
+                                std::byte* storage) const {
   aclTensor* tensor =
       api_.create_tensor(layout.shape.data(), layout.shape.size(), static_cast<aclDataType>(dtype),
-                         layout.strides.data(), layout.offset, ACL_FORMAT_ND,
+                         layout.strides.data(), layout.offset, static_cast<aclFormat>(format),
                          layout.storage_shape.data(), layout.storage_shape.size(), storage);
   // aclCreateTensor has no status: null is its only way to fail.
   if (tensor == nullptr) Check(ACL_ERROR_FAILURE, "aclCreateTensor");
   return {tensor, TensorDeleter{&api_}};
 }
 
+DeviceIntArray Device::MakeIntArray(std::span<const std::int64_t> values) const {
+  const std::int64_t none = 0;  // an address for an array without elements
+  aclIntArray* array = api_.create_int_array(values.empty() ? &none : values.data(), values.size());
+  if (array == nullptr) Check(ACL_ERROR_FAILURE, "aclCreateIntArray");
+  return {array, ArrayDeleter{&api_}};
+}
+
+DeviceBoolArray Device::MakeBoolArray(const std::vector<bool>& values) const {
+  const auto bits = std::make_unique<bool[]>(values.size() + 1);
+  std::ranges::copy(values, bits.get());
+  aclBoolArray* array = api_.create_bool_array(bits.get(), values.size());
+  if (array == nullptr) Check(ACL_ERROR_FAILURE, "aclCreateBoolArray");
+  return {array, ArrayDeleter{&api_}};
+}
+
 void Device::SetDeterministic(bool on) const {
   Check(api_.set_option(ACL_OPT_DETERMINISTIC, on ? 1 : 0), "aclrtCtxSetSysParamOpt");
+}
+
+Reply Device::ReplyOf(int status) const {
+  if (status == ACL_SUCCESS) return {};
+  const char* message = api_.recent_error();
+  return {status, message != nullptr ? message : ""};
+}
+
+Reply Device::TryPhaseOne(const BoundOperator& op, std::span<const Arg> args,
+                          std::uint64_t* workspace_bytes, aclOpExecutor** executor) const {
+  return ReplyOf(op.phase_one(op.phase_one_symbol, args, workspace_bytes, executor));
+}
+
+Reply Device::TryPhaseTwo(const BoundOperator& op, std::byte* workspace,
+                          std::uint64_t workspace_bytes, aclOpExecutor* executor) const {
+  return ReplyOf(op.phase_two(workspace, workspace_bytes, executor, stream_));
 }
 
 Prepared Device::PhaseOneOf(const BoundOperator& op, std::span<const Arg> args) const {

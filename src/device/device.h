@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "base/dtype.h"
 #include "base/layout.h"
@@ -23,6 +24,7 @@ class DeviceError : public std::runtime_error {
   /// "<call> returned 561002 (ACLNN_ERR_INNER_TILING_ERROR): <device's message>"
   DeviceError(std::string_view call, int status, std::string_view device_message);
   bool timed_out() const;  // the device did not finish within the limit
+  int status() const { return status_; }
 
  private:
   int status_;
@@ -47,10 +49,25 @@ class DeviceMemory {
 
 /// An aclTensor, destroyed with the object.
 struct TensorDeleter {
-  const Api* api;
+  const Api* api = nullptr;
   void operator()(aclTensor* tensor) const { api->destroy_tensor(tensor); }
 };
 using DeviceTensor = std::unique_ptr<aclTensor, TensorDeleter>;
+
+/// An aclIntArray or aclBoolArray, destroyed with the object.
+struct ArrayDeleter {
+  const Api* api = nullptr;
+  void operator()(aclIntArray* array) const { api->destroy_int_array(array); }
+  void operator()(aclBoolArray* array) const { api->destroy_bool_array(array); }
+};
+using DeviceIntArray = std::unique_ptr<aclIntArray, ArrayDeleter>;
+using DeviceBoolArray = std::unique_ptr<aclBoolArray, ArrayDeleter>;
+
+/// What a call of the library answered, right or wrong.
+struct Reply {
+  int status = 0;
+  std::string message{};  // aclGetRecentErrMsg() after a status that is not 0
+};
 
 /// An executor that phase 2 has not consumed, destroyed with the object.
 struct ExecutorDeleter {
@@ -87,6 +104,9 @@ class Device {
   /// whether it is one. Returns false when it is another product.
   bool Become(std::string_view product) const;
 
+  /// Whether the library is one of ours, which obey the documents to the letter.
+  bool IsOurs() const { return api_.set_product != nullptr; }
+
   /// Threads a CPU device may use; 0 for all. No effect on libraries without the extension.
   void SetThreads(unsigned threads) const;
 
@@ -94,12 +114,23 @@ class Device {
   void Upload(std::byte* to, std::span<const std::byte> from) const;
   void Download(std::span<std::byte> to, const std::byte* from) const;
 
-  DeviceTensor MakeTensor(const Layout& layout, DType dtype, std::byte* storage) const;
+  /// A view of `storage` with element type and format given as aclDataType and aclFormat.
+  DeviceTensor MakeTensor(const Layout& layout, std::int32_t dtype, std::int32_t format,
+                          std::byte* storage) const;
+  DeviceIntArray MakeIntArray(std::span<const std::int64_t> values) const;
+  DeviceBoolArray MakeBoolArray(const std::vector<bool>& values) const;
 
   /// ACL_OPT_DETERMINISTIC, read by later phase-1 calls.
   void SetDeterministic(bool on) const;
 
   Prepared PhaseOneOf(const BoundOperator& op, std::span<const Arg> args) const;
+
+  /// Both phases with whatever arguments, however wrong; nothing but what they answer.
+  Reply TryPhaseOne(const BoundOperator& op, std::span<const Arg> args,
+                    std::uint64_t* workspace_bytes, aclOpExecutor** executor) const;
+  Reply TryPhaseTwo(const BoundOperator& op, std::byte* workspace, std::uint64_t workspace_bytes,
+                    aclOpExecutor* executor) const;
+
   /// Enqueues phase 2 on the stream; does not wait. Consumes the executor, as the ABI does.
   void PhaseTwoOf(const BoundOperator& op, Prepared* prepared, std::byte* workspace) const;
   /// Waits for the stream. When that takes longer than the limit, waits ten times as long for the
@@ -126,6 +157,7 @@ class Device {
   void Open();
   void Close() noexcept;
   void Check(int status, std::string_view call) const;
+  Reply ReplyOf(int status) const;
   void Record(aclrtEvent event) const;
   double ElapsedSeconds() const;
 

@@ -9,6 +9,10 @@ namespace normgrad {
 std::span<const EntryPoint> EntryPoints() {
   static constexpr EntryPoint kEntryPoints[] = {
       MakeEntryPoint<decltype(aclnnRmsNormGradGetWorkspaceSize)>("aclnnRmsNormGrad"),
+      MakeEntryPoint<decltype(aclnnLayerNormBackwardGetWorkspaceSize)>("aclnnLayerNormBackward"),
+      MakeEntryPoint<decltype(aclnnGroupNormBackwardGetWorkspaceSize)>("aclnnGroupNormBackward"),
+      MakeEntryPoint<decltype(aclnnBatchNormElemtBackwardGetWorkspaceSize)>(
+          "aclnnBatchNormElemtBackward"),
   };
   return kEntryPoints;
 }

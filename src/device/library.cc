@@ -58,6 +58,10 @@ DeviceLibrary::DeviceLibrary(std::vector<std::string> paths) : paths_(std::move(
   required(api_.set_option, "aclrtCtxSetSysParamOpt");
   required(api_.create_tensor, "aclCreateTensor");
   required(api_.destroy_tensor, "aclDestroyTensor");
+  required(api_.create_int_array, "aclCreateIntArray");
+  required(api_.destroy_int_array, "aclDestroyIntArray");
+  required(api_.create_bool_array, "aclCreateBoolArray");
+  required(api_.destroy_bool_array, "aclDestroyBoolArray");
   required(api_.destroy_executor, "aclDestroyAclOpExecutor");
   optional(api_.device_info, "aclrtGetDeviceInfo");
   optional(api_.set_product, "normgradSetProduct");

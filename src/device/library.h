@@ -37,6 +37,10 @@ struct Api {
   decltype(&::aclrtCtxSetSysParamOpt) set_option = nullptr;
   decltype(&::aclCreateTensor) create_tensor = nullptr;
   decltype(&::aclDestroyTensor) destroy_tensor = nullptr;
+  decltype(&::aclCreateIntArray) create_int_array = nullptr;
+  decltype(&::aclDestroyIntArray) destroy_int_array = nullptr;
+  decltype(&::aclCreateBoolArray) create_bool_array = nullptr;
+  decltype(&::aclDestroyBoolArray) destroy_bool_array = nullptr;
   decltype(&::aclDestroyAclOpExecutor) destroy_executor = nullptr;
   decltype(&::aclrtGetDeviceInfo) device_info = nullptr;  // null in old releases
   // Ours only: null in a vendor's library.

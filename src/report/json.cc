@@ -77,6 +77,13 @@ void Fields(T& r, auto&& field) {
   field("timings", r.timings);
 }
 
+template <Is<DeviationResult> T>
+void Fields(T& r, auto&& field) {
+  field("number", r.number);
+  field("text", r.text);
+  field("seen", r.seen);
+}
+
 template <Is<Result> T>
 void Fields(T& r, auto&& field) {
   field("case_id", r.case_id);
@@ -85,6 +92,8 @@ void Fields(T& r, auto&& field) {
   field("product", r.product);
   field("shape", r.shape);
   field("dtypes", r.dtypes);
+  field("variant", r.variant);
+  field("rule", r.rule);
   field("layout", r.layout);
   field("fill", r.fill);
   field("seed", r.seed);
@@ -97,6 +106,7 @@ void Fields(T& r, auto&& field) {
   field("outputs", r.outputs);
   field("determinism", r.determinism);
   field("throughput", r.throughput);
+  field("deviations", r.deviations);
   field("workspace_bytes", r.workspace_bytes);
   field("tensor_bytes", r.tensor_bytes);
   field("seconds", r.seconds);
@@ -226,6 +236,33 @@ Json WriteTotals(const Totals& totals) {
           {"exit_code", ExitCode(totals)}};
 }
 
+Json WriteShare(const Share& share) { return {{"shown", share.shown}, {"all", share.all}}; }
+
+/// Empty while the run goes on: it is too long to be worked out after every case.
+Json WriteCoverage(const Overview& overview) {
+  Json operators = Json::array();
+  if (!overview.finished()) return operators;
+  for (const OperatorCoverage& one : overview.coverage().Operators()) {
+    operators.push_back({{"operator", one.op},
+                         {"products", WriteShare(one.products)},
+                         {"dtype_rows", WriteShare(one.dtype_rows)},
+                         {"rules", WriteShare(one.rules)},
+                         {"missing", one.missing}});
+  }
+  return operators;
+}
+
+Json WriteDeviations(const Overview& overview) {
+  Json tallies = Json::array();
+  for (const DeviationTally& tally : overview.deviations()) {
+    tallies.push_back({{"number", tally.number},
+                       {"text", tally.text},
+                       {"cases", tally.cases},
+                       {"seen", tally.seen}});
+  }
+  return tallies;
+}
+
 }  // namespace
 
 std::string ToJson(const Result& result) { return Dump(Write(result)); }
@@ -248,9 +285,11 @@ std::string JsonRow(const Result& result, bool first) {
 }
 
 std::string JsonTail(const Overview& overview) {
-  return fmt::format("\n],\n\"totals\": {},\n\"finished\": {},\n\"finished_utc\": {}\n}}\n",
-                     Dump(WriteTotals(overview.totals())), overview.finished(),
-                     Dump(overview.finished_utc()));
+  return fmt::format(
+      "\n],\n\"totals\": {},\n\"coverage\": {},\n\"deviations\": {},\n\"finished\": "
+      "{},\n\"finished_utc\": {}\n}}\n",
+      Dump(WriteTotals(overview.totals())), Dump(WriteCoverage(overview)),
+      Dump(WriteDeviations(overview)), overview.finished(), Dump(overview.finished_utc()));
 }
 
 }  // namespace normgrad

@@ -139,6 +139,51 @@ std::string MarginsSection(const Overview& overview) {
   return text;
 }
 
+std::string CoverageSection(const Overview& overview) {
+  std::string text = "\n## Coverage\n\n";
+  if (!overview.finished()) return text + "Worked out when the run has finished.\n";
+  const auto operators = overview.coverage().Operators();
+  if (operators.empty()) return text + "No operator has a case.\n";
+  text +=
+      "What the cases of this run have shown of the operators' documents. A dtype row with "
+      "alternatives counts once every pair of dtypes that it allows has passed; a rule counts once "
+      "a call that breaks it was refused as documented.\n\n";
+  static constexpr std::array<std::string_view, 4> kNames = {"operator", "products", "dtype rows",
+                                                             "documented rules"};
+  text += TableHead(kNames);
+  const auto share = [](const Share& part) {
+    return fmt::format("{} of {}", part.shown, part.all);
+  };
+  std::string missing;
+  for (const OperatorCoverage& one : operators) {
+    const std::string cells[] = {one.op, share(one.products), share(one.dtype_rows),
+                                 share(one.rules)};
+    text += TableRow(cells);
+    for (const std::string& line : one.missing) {
+      missing += fmt::format("- {}: {}\n", one.op, MarkdownCell(line));
+    }
+  }
+  if (missing.empty()) return text;
+  return text + "\n<details>\n<summary>Not shown</summary>\n\n" + missing + "\n</details>\n";
+}
+
+/// Nothing on a device that none is about.
+std::string DeviationsSection(const Overview& overview) {
+  if (overview.deviations().empty()) return "";
+  static constexpr std::array<std::string_view, 4> kNames = {"deviation", "cases", "seen", ""};
+  std::string text =
+      "\n## Known deviations\n\n"
+      "What the vendor's published implementation is known to do otherwise than its documents say. "
+      "One that is never seen may be outdated.\n\n" +
+      TableHead(kNames);
+  for (const DeviationTally& tally : overview.deviations()) {
+    const std::string cells[] = {tally.number, fmt::to_string(tally.cases),
+                                 fmt::to_string(tally.seen), tally.text};
+    text += TableRow(cells);
+  }
+  return text;
+}
+
 std::string ThroughputSection(const Overview& overview, std::size_t limit) {
   std::string text = "\n## Throughput\n\n";
   if (overview.throughput().empty()) return text + "No case was timed.\n";
@@ -181,7 +226,8 @@ std::string MarkdownHead(const RunInfo& info) {
                              Counted(info.planned_checks, "check")));
   text +=
       "\n[Totals](#totals) · [Failures](#failures) · [Margins](#margins) · "
-      "[Throughput](#throughput)\n\n<details>\n<summary>All cases</summary>\n\n";
+      "[Coverage](#coverage) · [Throughput](#throughput)\n\n<details>\n<summary>All "
+      "cases</summary>\n\n";
   return text + TableHead(kCaseColumns);
 }
 
@@ -192,7 +238,8 @@ std::string MarkdownRow(const Result& result, bool /*first*/) {
 std::string MarkdownTail(const Overview& overview) {
   const std::size_t limit = overview.finished() ? Overview::kKept : kWhileRunning;
   return "\n</details>\n\n" + TotalsSection(overview) + FailuresSection(overview, limit) +
-         MarginsSection(overview) + ThroughputSection(overview, limit);
+         MarginsSection(overview) + CoverageSection(overview) + DeviationsSection(overview) +
+         ThroughputSection(overview, limit);
 }
 
 }  // namespace normgrad

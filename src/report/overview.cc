@@ -49,7 +49,21 @@ void Overview::Add(const Result& result) {
   const bool failed = IsFailure(result.outcome) && result.outcome != Outcome::kNotRun;
   if (failed && failures_.size() < kKept) failures_.push_back(result);
   AddMargins(result);
+  coverage_.Add(result);
+  AddDeviations(result);
   if (result.throughput) AddThroughput(result);
+}
+
+void Overview::AddDeviations(const Result& result) {
+  for (const DeviationResult& deviation : result.deviations) {
+    auto tally = std::ranges::find(deviations_, deviation.number, &DeviationTally::number);
+    if (tally == deviations_.end()) {
+      deviations_.push_back({.number = deviation.number, .text = deviation.text});
+      tally = std::prev(deviations_.end());
+    }
+    ++tally->cases;
+    if (deviation.seen) ++tally->seen;
+  }
 }
 
 void Overview::Finish(std::string finished_utc) {

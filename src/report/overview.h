@@ -9,6 +9,7 @@
 #include <tuple>
 #include <vector>
 
+#include "report/coverage.h"
 #include "report/result.h"
 #include "report/totals.h"
 
@@ -22,6 +23,14 @@ struct WorstMargin {
   std::uint64_t cases = 0;       // that judged this output in this dtype
   std::uint64_t elements = 0;    // of all these cases
   std::uint64_t violations = 0;  // of all these cases
+};
+
+/// How often a known deviation was to be expected of the device, and how often it was seen.
+struct DeviationTally {
+  std::string number{};
+  std::string text{};
+  std::uint64_t cases = 0;  // that it is about
+  std::uint64_t seen = 0;
 };
 
 /// Cases that have no verdict, and why.
@@ -66,6 +75,12 @@ class Overview {
   /// The result of highest copy fraction, if any was measured.
   const std::optional<Result>& fastest() const { return fastest_; }
 
+  /// By number; those that are about no case are left out.
+  const std::vector<DeviationTally>& deviations() const { return deviations_; }
+
+  /// What has been shown of the operators' documents.
+  const Coverage& coverage() const { return coverage_; }
+
   std::uint64_t results() const { return results_; }
   std::uint64_t throughput_results() const { return throughput_results_; }
 
@@ -79,12 +94,15 @@ class Overview {
   void AddUnjudged(const Result& result);
   void AddMargins(const Result& result);
   void AddThroughput(const Result& result);
+  void AddDeviations(const Result& result);
 
   RunInfo info_;
   Totals totals_;
   std::vector<Result> failures_;
   std::vector<Unjudged> unjudged_;
   std::vector<WorstMargin> margins_;
+  Coverage coverage_;
+  std::vector<DeviationTally> deviations_;
   Throughput throughput_;
   std::optional<Result> fastest_;
   std::uint64_t results_ = 0;

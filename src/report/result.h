@@ -16,7 +16,7 @@ enum class Outcome {
   kPassed,
   kFailed,          // a verdict is negative: accuracy, memory, determinism, contract, invariant
   kMistrusted,      // it agreed, but the data prove nothing, e.g. the reference is all zero
-  kKnownDeviation,  // reserved: differs as documented
+  kKnownDeviation,  // differs as cases/deviations.csv says
   kWaived,          // reserved: fails, and somebody has accepted that
   kUnsupported,     // the product or device does not offer it
   kSkipped,         // not run on purpose; the reason says why
@@ -54,7 +54,7 @@ int ExitCode(Outcome outcome);
 
 /// The answer to one check of a case.
 struct CheckResult {
-  std::string check{};  // "accuracy", "memory", "determinism", "throughput"
+  std::string check{};  // "contract", "accuracy", "memory", …
   Outcome outcome = Outcome::kNotRun;
   std::string reason{};  // one line; empty when passed, but for what a reader must know
   double seconds = 0;    // host wall time it took
@@ -116,14 +116,24 @@ struct ThroughputResult {
   bool operator==(const ThroughputResult&) const = default;
 };
 
+/// A known deviation of the vendor's implementation that is about a case.
+struct DeviationResult {
+  std::string number{};  // "D7"
+  std::string text{};
+  bool seen = false;  // the device deviated so
+
+  bool operator==(const DeviationResult&) const = default;
+};
+
 /// Everything the reports may say about one case. Times in seconds, sizes in bytes.
 struct Result {
   std::string case_id{};    // stable and readable; --case <id> reruns it
   std::string case_hash{};  // "0x" and 16 hex digits over everything that determines the call
   std::string op{};
   std::string product{};
-  std::string shape{};   // "A=[4, 512], R=[4096]"
-  std::string dtypes{};  // "float16-float32-float16-float32"
+  std::string shape{};    // "A=[4, 512], R=[4096]"
+  std::string dtypes{};   // "float16-float32-float16-float32"
+  std::string variant{};  // what else sets the call apart: "mask=110 with=x:null"
   std::string layout{};
   std::string fill{};
   std::uint64_t seed = 0;
@@ -136,9 +146,11 @@ struct Result {
   std::vector<OutputResult> outputs{};
   std::vector<DeterminismResult> determinism{};
   std::optional<ThroughputResult> throughput{};
+  std::vector<DeviationResult> deviations{};  // empty on devices of ours
   std::uint64_t workspace_bytes = 0;
   std::uint64_t tensor_bytes = 0;
   double seconds = 0;  // host wall time of the whole case
+  std::string rule{};  // the rule of the contract that the call breaks; empty for a legal call
 
   bool operator==(const Result&) const = default;
 };

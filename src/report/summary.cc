@@ -68,6 +68,33 @@ std::string Margins(const Overview& overview) {
   return text;
 }
 
+std::string ShareText(const Share& share) {
+  return fmt::format("{} of {}", share.shown, share.all);
+}
+
+std::string CoverageTable(const Overview& overview) {
+  const auto operators = overview.coverage().Operators();
+  if (operators.empty()) return "";
+  std::string text = fmt::format("\n{:<28}{:<12}{:<14}{}\n", "Coverage of the documents",
+                                 "products", "dtype rows", "documented rules");
+  for (const OperatorCoverage& one : operators) {
+    text += fmt::format("  {:<26}{:<12}{:<14}{}\n", one.op, ShareText(one.products),
+                        ShareText(one.dtype_rows), ShareText(one.rules));
+  }
+  return text;
+}
+
+std::string Deviations(const Overview& overview) {
+  if (overview.deviations().empty()) return "";
+  std::string text = "\nKnown deviations of the vendor's implementation\n";
+  for (const DeviationTally& tally : overview.deviations()) {
+    text += fmt::format(
+        "  {:<4} {} of {}: {}{}\n", tally.number, tally.seen, Counted(tally.cases, "case"),
+        tally.text, tally.seen == 0 ? " - never seen on this device: is the row outdated?" : "");
+  }
+  return text;
+}
+
 std::string Throughput(const Overview& overview) {
   if (overview.throughput().empty()) return "";
   const auto line = [](const Result& result) -> std::string {
@@ -152,7 +179,8 @@ std::string Summary(const Overview& overview, std::span<const std::filesystem::p
       info.dropped_combinations == 0
           ? ""
           : fmt::format("; {} dropped", Counted(info.dropped_combinations, "combination")));
-  text += Counts(totals) + UnjudgedCases(overview) + Margins(overview) + Throughput(overview);
+  text += Counts(totals) + UnjudgedCases(overview) + Margins(overview) + CoverageTable(overview) +
+          Deviations(overview) + Throughput(overview);
   if (!files.empty()) text += "\nReports\n";
   for (const auto& file : files) text += "  " + file.string() + "\n";
   return text + "\n" + Verdict(totals) + Failures(overview, files);

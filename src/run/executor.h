@@ -4,12 +4,14 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "checks/check.h"
 #include "device/device.h"
 #include "report/result.h"
 #include "run/timing.h"
 #include "sweep/case.h"
+#include "sweep/deviations.h"
 
 namespace normgrad {
 
@@ -39,6 +41,11 @@ class InProcessExecutor final : public Executor {
   Result Execute(const Case& the_case) override;
 
  private:
+  /// Turns a wrong answer that one of `rows` describes into a known deviation, and notes which of
+  /// them were seen.
+  void Excuse(const std::vector<const Deviation*>& rows, CaseRun* run, Result* result,
+              Answer* answer) const;
+
   const Device& device_;
   CheckOptions options_;
   OnCheck on_check_;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <stdexcept>
+#include <utility>
 
 #include "base/parallel.h"
 #include "base/random.h"
@@ -46,7 +47,28 @@ double Scale(const RandomStream& random, std::uint64_t index) {
   return 1 + 0.3 * random.Normal(index);
 }
 
+// How many elements per channel one device saw: small whole numbers, exact in every dtype, and sums
+// in proportion to them stay within float16. Never all alike: a kernel may take one for their sum.
+double ElementsSeen(const RandomStream& random, std::uint64_t index) {
+  return static_cast<double>(1 + random.Bits(index) % 64);
+}
+
 constexpr std::uint64_t kElementsPerTask = 1 << 16;
+
+/// Whether the oracle derives `param` from the inputs that are drawn.
+bool IsDerived(const Param& param) {
+  return param.kind == Param::Kind::kInput &&
+         (param.role == Role::kStatistic || param.role == Role::kChannelSum);
+}
+
+/// The distribution of an input that is not derived; `is_first` is the first data input.
+Draw DrawOf(const Fill& fill, const Param& param, bool is_first) {
+  switch (param.role) {
+    case Role::kScale: return fill.scale;
+    case Role::kCount: return ElementsSeen;
+    default: return is_first ? fill.upstream : fill.data;
+  }
+}
 
 }  // namespace
 
@@ -80,37 +102,32 @@ std::shared_ptr<const CaseInputs> FillInputs(const Case& the_case, unsigned thre
   const std::uint64_t key = the_case.Hash();
   for (const Param& param : the_case.op->params) {
     std::vector<std::byte>& elements = inputs->tensors.emplace_back();
-    HostTensor tensor{the_case.DTypeOf(param), the_case.ShapeOf(param), nullptr};
+    HostTensor& tensor = tensors.emplace_back();
+    if (param.kind != Param::Kind::kInput || !the_case.Uses(param)) continue;
+    tensor = {the_case.DTypeOf(param), the_case.ShapeOf(param), nullptr};
     const std::size_t count = ElementCount(tensor.shape), bytes = SizeOf(tensor.dtype);
-    if (param.kind == Param::Kind::kInput) {
-      elements.resize(count * bytes);
-      tensor.data = elements.data();
-    }
-    if (param.kind == Param::Kind::kInput && param.role != Role::kStatistic) {
-      const bool upstream = param.role == Role::kData && std::exchange(first_data, false);
-      const Draw draw = param.role == Role::kScale ? fill->scale
-                        : upstream                 ? fill->upstream
-                                                   : fill->data;
-      const RandomStream random(HashText(param.name, key));
-      ParallelFor((count + kElementsPerTask - 1) / kElementsPerTask, threads,
-                  [&](std::size_t task) {
-                    const std::size_t end = std::min(count, (task + 1) * kElementsPerTask);
-                    for (std::size_t i = task * kElementsPerTask; i < end; ++i) {
-                      Store(tensor.dtype, draw(random, i), elements.data() + i * bytes);
-                    }
-                  });
-    }
-    tensors.push_back(tensor);
+    elements.resize(count * bytes);
+    tensor.data = elements.data();
+    if (IsDerived(param)) continue;
+    const bool is_first = param.role == Role::kData && std::exchange(first_data, false);
+    const Draw draw = DrawOf(*fill, param, is_first);
+    const RandomStream random(HashText(param.name, key));
+    ParallelFor((count + kElementsPerTask - 1) / kElementsPerTask, threads, [&](std::size_t task) {
+      const std::size_t end = std::min(count, (task + 1) * kElementsPerTask);
+      for (std::size_t i = task * kElementsPerTask; i < end; ++i) {
+        Store(tensor.dtype, draw(random, i), elements.data() + i * bytes);
+      }
+    });
   }
-  const auto statistics = OracleOf(*the_case.op).statistics(the_case.dims, the_case.eps, tensors);
-  auto statistic = statistics.begin();
+  const auto derived = OracleOf(*the_case.op).statistics(the_case.dims, the_case.eps, tensors);
+  auto values = derived.begin();
   for (std::size_t i = 0; i < tensors.size(); ++i) {
-    if (the_case.op->params[i].role != Role::kStatistic) continue;
-    for (std::size_t row = 0; row < statistic->size(); ++row) {
-      Store(tensors[i].dtype, (*statistic)[row],
-            inputs->tensors[i].data() + row * SizeOf(tensors[i].dtype));
+    if (!IsDerived(the_case.op->params[i])) continue;
+    for (std::size_t at = 0; at < values->size(); ++at) {
+      Store(tensors[i].dtype, (*values)[at],
+            inputs->tensors[i].data() + at * SizeOf(tensors[i].dtype));
     }
-    ++statistic;
+    ++values;
   }
   return inputs;
 }

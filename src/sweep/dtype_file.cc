@@ -93,6 +93,18 @@ std::vector<std::size_t> ReadHeader(CsvFile& csv, const std::vector<std::string_
   return places;
 }
 
+/// "float32|none"
+std::vector<DType> ParseCell(std::string_view cell) {
+  std::vector<DType> dtypes;
+  for (bool more = true; more;) {
+    const auto bar = cell.find('|');
+    more = bar != std::string_view::npos;
+    dtypes.push_back(ParseDTypeOrNone(cell.substr(0, bar)));
+    if (more) cell.remove_prefix(bar + 1);
+  }
+  return dtypes;
+}
+
 std::vector<FileDTypeRow> ReadRows(CsvFile& csv, const std::string& path, const Operator& op) {
   auto columns = DTypeColumns(op);
   columns.insert(columns.begin(), "product");
@@ -102,7 +114,7 @@ std::vector<FileDTypeRow> ReadRows(CsvFile& csv, const std::string& path, const 
   for (const Product& product : AllProducts()) products.push_back(product.key);
 
   std::vector<FileDTypeRow> rows;
-  std::map<std::pair<std::string, DTypes>, int> line_of;
+  std::map<std::pair<std::string, std::vector<std::vector<DType>>>, int> line_of;
   for (auto cells = csv.Next(); !cells.empty(); cells = csv.Next()) {
     if (cells.size() != columns.size()) {
       csv.Fail("{} cells: expected {} ({})", cells.size(), columns.size(), fmt::join(columns, ","));
@@ -113,12 +125,12 @@ std::vector<FileDTypeRow> ReadRows(CsvFile& csv, const std::string& path, const 
     }
     for (std::size_t column = 1; column < places.size(); ++column) {
       try {
-        row.dtypes.push_back(ParseDType(cells[places[column]]));
+        row.cells.push_back(ParseCell(cells[places[column]]));
       } catch (const Error& error) {
         csv.Fail("{}", error.what());
       }
     }
-    const auto [seen, is_new] = line_of.emplace(std::pair(row.product, row.dtypes), row.line);
+    const auto [seen, is_new] = line_of.emplace(std::pair(row.product, row.cells), row.line);
     if (!is_new) csv.Fail("the row is given twice: the first is in line {}", seen->second);
     rows.push_back(std::move(row));
   }

@@ -3,12 +3,14 @@
 
 #include <algorithm>
 #include <functional>
+#include <memory>
 #include <unordered_map>
 #include <utility>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "abi/names.h"
 #include "base/error.h"
 #include "base/text.h"
 #include "ops/product.h"
@@ -28,8 +30,9 @@ double Combinations(const SweepEntry& entry) {
     crossed *= static_cast<double>(alternatives.size());
   }
   double count = crossed + static_cast<double>(entry.shapes.size());
-  for (const std::size_t choices : {entry.calls.size(), entry.layouts.size(), entry.fills.size(),
-                                    entry.eps.size(), entry.seeds.size()}) {
+  for (const std::size_t choices :
+       {entry.calls.size(), entry.masks.size(), entry.reshaped.size(), entry.changes.size(),
+        entry.layouts.size(), entry.fills.size(), entry.eps.size(), entry.seeds.size()}) {
     count *= static_cast<double>(choices);
   }
   return count;
@@ -62,6 +65,7 @@ void ForEachShape(const SweepEntry& entry, Use use) {
 /// Throws where a tensor would have more elements than can be counted, let alone held.
 void CheckSize(const SweepEntry& entry, const Dims& dims) {
   for (const Param& param : entry.op->params) {
+    if (!param.IsTensor()) continue;
     std::int64_t count = 1;
     for (const std::int64_t extent : Expand(param.pattern, dims)) {
       // An empty axis does not make its neighbours' strides any smaller.
@@ -84,16 +88,37 @@ bool IsContiguous(LayoutKind kind, const Shape& shape) {
 
 bool IsContiguous(const Case& the_case) {
   return std::ranges::all_of(the_case.op->params, [&](const Param& param) {
+    if (!the_case.Passes(param)) return true;
     const LayoutKind kind = the_case.LayoutOf(param);
     return kind == LayoutKind::kContiguous || IsContiguous(kind, the_case.ShapeOf(param));
   });
 }
 
-const Rule* BrokenRule(const Case& the_case) {
-  for (const Rule& rule : the_case.op->rules) {
-    if (!rule.holds({the_case.product, the_case.dims, the_case.dtypes})) return &rule;
+/// Every aclDataType that a call may be given for the param `name` and that makes it leave the
+/// table.
+std::vector<std::int32_t> DTypesOutside(Case the_case, const std::string& name) {
+  std::vector<std::int32_t> outside;
+  for (const NamedCode& dtype : DataTypes()) {
+    the_case.changes[name].dtype = dtype.code;
+    const auto violation = ViolationOf(the_case);
+    if (violation && violation->kind == Violation::Kind::kDType) outside.push_back(dtype.code);
   }
-  return nullptr;
+  return outside;
+}
+
+/// `changes` of `the_case`, one alternative per dtype where it says kEveryDTypeOutside.
+std::vector<Changes> Alternatives(const Case& the_case, const Changes& changes) {
+  for (const auto& [name, change] : changes) {
+    if (change.dtype != kEveryDTypeOutside) continue;
+    std::vector<Changes> alternatives;
+    Case base = the_case;
+    base.changes = changes;
+    for (const std::int32_t dtype : DTypesOutside(base, name)) {
+      alternatives.emplace_back(changes)[name].dtype = dtype;
+    }
+    return alternatives;
+  }
+  return {changes};
 }
 
 /// Whether a combination is wanted, by its id; none: all are.
@@ -112,36 +137,80 @@ class Expansion {
     ForEachShape(entry, [&](const Dims& dims) {
       CheckSize(entry, dims);
       next.dims = dims;
-      AddShape(entry, next);
+      entry.expectation ? AddRejects(entry, next) : AddShape(entry, next);
     });
   }
 
  private:
   void AddShape(const SweepEntry& entry, Case& next) {
-    std::vector<bool> redundant;
-    for (const LayoutChoice& choice : entry.layouts) {
-      SetLayout(choice, &next);
-      const bool plain = choice.layout == LayoutKind::kContiguous && choice.layout_of.empty();
-      redundant.push_back(!plain && IsContiguous(next));
-    }
     for (const CallChoice& call : entry.calls) {
       next.product = call.product;
       next.dtypes = call.dtypes;
-      std::string refusal = call.refusal;
-      if (refusal.empty()) {
-        if (const Rule* broken = BrokenRule(next)) {
-          refusal = fmt::format("violates \"{}\"", broken->text);
+      for (const std::string& masks : entry.masks) {
+        next.masks = masks;
+        for (const auto& reshaped : entry.reshaped) {
+          next.reshaped = reshaped;
+          AddCall(entry, next, call.refusal);
         }
       }
-      for (std::size_t i = 0; i < entry.layouts.size(); ++i) {
-        SetLayout(entry.layouts[i], &next);
-        const bool moves_nothing = refusal.empty() && redundant[i];
-        AddFills(entry, next,
-                 moves_nothing
-                     ? fmt::format("layout {} is contiguous for this shape", LayoutText(next))
-                     : refusal);
+    }
+  }
+
+  void AddCall(const SweepEntry& entry, Case& next, std::string refusal) {
+    if (refusal.empty()) {
+      if (const auto broken = ViolationOf(next)) {
+        refusal = fmt::format("violates \"{}\"", broken->rule);
       }
     }
+    for (const LayoutChoice& choice : entry.layouts) {
+      SetLayout(choice, &next);
+      const bool plain = choice.layout == LayoutKind::kContiguous && choice.layout_of.empty();
+      const bool moves_nothing = refusal.empty() && !plain && IsContiguous(next);
+      AddFills(entry, next,
+               moves_nothing
+                   ? fmt::format("layout {} is contiguous for this shape", LayoutText(next))
+                   : refusal);
+    }
+    SetLayout({}, &next);
+  }
+
+  /// Calls that phase 1 must refuse, or accept against appearances.
+  void AddRejects(const SweepEntry& entry, Case& next) {
+    next.expectation = entry.expectation;
+    for (const CallChoice& call : entry.calls) {
+      next.product = call.product;
+      next.dtypes = call.dtypes;
+      next.legal = LegalCall(entry, next);
+      for (const std::string& masks : entry.masks) {
+        next.masks = masks;
+        for (const Changes& changes : entry.changes) {
+          next.changes.clear();
+          for (const Changes& alternative : Alternatives(next, changes)) {
+            next.changes = alternative;
+            if (wanted_ && !wanted_(next.Id())) continue;
+            AddCase(next);
+          }
+        }
+      }
+    }
+  }
+
+  /// The call that must still pass after `next`; null where the product offers none.
+  static std::shared_ptr<const Case> LegalCall(const SweepEntry& entry, const Case& next) {
+    if (!SupportOn(*entry.op, next.product).supported) return nullptr;
+    auto legal = std::make_shared<Case>();
+    legal->op = entry.op;
+    legal->product = next.product;
+    legal->dims = *entry.legal_dims;
+    const auto rows = DocumentedDTypes(*entry.op);
+    legal->dtypes = std::ranges::find(rows, next.product, &DTypeRow::product)->Combinations()[0];
+    if (const auto broken = ViolationOf(*legal)) {
+      throw Error(
+          "{}: the call to start from is not legal on {}: {}: expected dims at the top of "
+          "the file that are",
+          entry.source, next.product, broken->message);
+    }
+    return legal;
   }
 
   static void SetLayout(const LayoutChoice& choice, Case* next) {
@@ -231,13 +300,24 @@ void CheckSelection(const Selection& selection) {
 void Narrow(const Selection& selection, std::vector<SweepEntry>* entries) {
   for (SweepEntry& entry : *entries) {
     if (selection.seed) entry.seeds = {*selection.seed};
-    if (!selection.checks.empty()) entry.checks = OrderedChecks(selection.checks);
+    if (!selection.checks.empty()) {
+      // A call made to be refused can be asked nothing else.
+      const bool contract =
+          std::ranges::find(selection.checks, "contract") != selection.checks.end();
+      if (!entry.expectation) {
+        entry.checks = OrderedChecks(selection.checks);
+      } else if (!contract) {
+        entry.checks.clear();
+      }
+    }
     if (selection.products.empty()) continue;
     std::erase_if(entry.calls, [&](const CallChoice& call) {
       return std::ranges::find(selection.products, call.product) == selection.products.end();
     });
   }
-  std::erase_if(*entries, [](const SweepEntry& entry) { return entry.calls.empty(); });
+  std::erase_if(*entries, [](const SweepEntry& entry) {
+    return entry.calls.empty() || entry.checks.empty();
+  });
 }
 
 bool HasWildcard(const std::string& glob) { return glob.find_first_of("*?") != std::string::npos; }
@@ -292,8 +372,15 @@ Sweep LoadSweeps(const std::vector<std::string>& paths, const Selection& selecti
   Narrow(selection, &narrowed);
   if (narrowed.empty()) {
     Expand(entries, {}, &sweep);
-    throw Error("no case is left: none of {} cases is for product {}", sweep.cases.size(),
-                fmt::join(selection.products, " or "));
+    std::vector<std::string> wishes;
+    if (!selection.products.empty()) {
+      wishes.push_back(fmt::format("is for product {}", fmt::join(selection.products, " or ")));
+    }
+    if (!selection.checks.empty()) {
+      wishes.push_back(fmt::format("can be asked for {}", fmt::join(selection.checks, " or ")));
+    }
+    throw Error("no case is left: none of {} case{} {}", sweep.cases.size(),
+                sweep.cases.size() == 1 ? "" : "s", fmt::join(wishes, " and "));
   }
   Expand(narrowed, {}, &sweep);
   if (sweep.cases.empty()) {

@@ -14,6 +14,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "abi/names.h"
+#include "abi/status.h"
 #include "base/error.h"
 #include "base/text.h"
 #include "ops/operators.h"
@@ -28,14 +30,19 @@ using Kind = YamlNode::Kind;
 using Names = std::vector<std::string_view>;
 
 // Keys of the top of a file that every entry inherits, and may set for itself.
-constexpr std::string_view kInherited[] = {"operator", "products", "dtypes", "rows", "checks",
-                                           "layouts",  "fills",    "seeds",  "eps"};
+constexpr std::string_view kInherited[] = {"operator", "products", "dtypes", "rows",
+                                           "checks",   "layouts",  "fills",  "seeds",
+                                           "eps",      "masks",    "reshape"};
 constexpr std::string_view kTopOnly[] = {"include", "sweep"};
 constexpr std::string_view kEntryOnly[] = {"name", "dims", "shapes"};
+constexpr std::string_view kRejectInherited[] = {"operator", "products", "rows", "dims", "masks"};
+constexpr std::string_view kRejectTopOnly[] = {"reject"};
+constexpr std::string_view kRejectEntryOnly[] = {"because", "with", "each", "is", "expect"};
 
-void CheckKeys(const YamlNode& map, std::span<const std::string_view> more, const char* what) {
+void CheckKeys(const YamlNode& map, std::span<const std::string_view> inherited,
+               std::span<const std::string_view> more, const char* what) {
   if (map.kind != Kind::kMap) map.Fail("{} is {}: expected a map of keys", what, map.Shown());
-  Names known(std::begin(kInherited), std::end(kInherited));
+  Names known(inherited.begin(), inherited.end());
   known.insert(known.end(), more.begin(), more.end());
   for (const YamlNode& key : map.keys) {
     if (std::ranges::find(known, key.text) == known.end()) {
@@ -123,6 +130,25 @@ Names Symbols(const Operator& op) {
   return symbols;
 }
 
+/// Whether `symbol` stands for exactly one axis.
+bool IsOneAxis(const Operator& op, std::string_view symbol) {
+  for (const Param& param : op.params) {
+    for (const PatternAxis& axis : ParsePattern(param.pattern)) {
+      if (axis.symbol == symbol) return axis.kind == PatternAxis::Kind::kSingle;
+    }
+  }
+  return false;
+}
+
+/// The extents of `symbol`: as many as it has axes.
+Shape ExtentsOfSymbol(const YamlNode& node, const Operator& op, std::string_view symbol) {
+  Shape extents = Extents(node);
+  if (IsOneAxis(op, symbol) && extents.size() != 1) {
+    node.Fail("{} has {} axes: it stands for one", symbol, extents.size());
+  }
+  return extents;
+}
+
 /// Calls use(symbol, value) for each symbol of `op`; `map` must have these keys and no others.
 template <typename Use>
 void ForEachSymbol(const YamlNode& map, const Operator& op, std::string_view what, Use use) {
@@ -151,18 +177,76 @@ void ReadDims(const YamlNode& node, SweepEntry* entry) {
       value.Fail("{} is {}: expected a list of alternatives such as [[8], [4, 2]]", symbol,
                  value.items.empty() && value.kind == Kind::kList ? "empty" : value.Shown());
     }
-    for (const YamlNode& item : value.items) entry->dims[symbol].push_back(Extents(item));
+    for (const YamlNode& item : value.items) {
+      entry->dims[symbol].push_back(ExtentsOfSymbol(item, *entry->op, symbol));
+    }
   });
+}
+
+/// One shape: a map from every symbol to its extents.
+Dims ReadShape(const YamlNode& node, const Operator& op, std::string_view what) {
+  Dims dims;
+  ForEachSymbol(node, op, what, [&](const std::string& symbol, const YamlNode& value) {
+    dims.emplace(symbol, ExtentsOfSymbol(value, op, symbol));
+  });
+  return dims;
 }
 
 void ReadShapes(const YamlNode& node, SweepEntry* entry) {
   for (const YamlNode& item : Alternatives(node, "shapes")) {
-    Dims& dims = entry->shapes.emplace_back();
-    ForEachSymbol(item, *entry->op, "a shape",
-                  [&](const std::string& symbol, const YamlNode& value) {
-                    dims.emplace(symbol, Extents(value));
-                  });
+    entry->shapes.push_back(ReadShape(item, *entry->op, "a shape"));
   }
+}
+
+/// The param called `name.text`, one of those for which `accepts` holds.
+template <typename Accepts>
+const Param& ReadParam(const YamlNode& name, const Operator& op, std::string_view what,
+                       Accepts accepts) {
+  Names known;
+  for (const Param& param : op.params) {
+    if (accepts(param)) known.push_back(param.name);
+  }
+  if (std::ranges::find(known, name.text) == known.end()) {
+    name.Fail("unknown {} {} of {}: {}", what, name.Shown(), op.name, Suggest(name.text, known));
+  }
+  return op.params[FindParam(op, name.text).value()];
+}
+
+/// `masks`: one character per output, as in Case::MaskOf().
+std::vector<std::string> ReadMasks(const YamlNode& node, const Operator& op) {
+  const bool has_mask = std::ranges::any_of(
+      op.params, [](const Param& param) { return param.kind == Param::Kind::kOutputMask; });
+  if (!has_mask) node.Fail("masks has no effect: {} has no output mask", op.name);
+  std::vector<std::string> masks;
+  for (const YamlNode& item : Alternatives(node, "masks")) {
+    const std::string& mask = Scalar(item, "mask");
+    if (mask.size() != OutputCount(op) || mask.find_first_not_of("01x") != std::string::npos) {
+      item.Fail(
+          "mask is {}: expected {} characters, one per output: 1 wanted, 0 not wanted and "
+          "null, x not wanted but given",
+          item.Shown(), OutputCount(op));
+    }
+    masks.push_back(mask.find_first_not_of('1') == std::string::npos ? "" : mask);
+  }
+  return masks;
+}
+
+/// `reshape`: alternatives of shapes that the contract leaves free.
+std::vector<std::map<std::string, Shape, std::less<>>> ReadReshape(const YamlNode& node,
+                                                                   const Operator& op) {
+  std::vector<std::map<std::string, Shape, std::less<>>> alternatives;
+  for (const YamlNode& item : Alternatives(node, "reshape")) {
+    if (item.kind != Kind::kMap) {
+      item.Fail("reshape is {}: expected a map of {{tensor: [extents]}}", item.Shown());
+    }
+    auto& shapes = alternatives.emplace_back();
+    for (const YamlNode& key : item.keys) {
+      ReadParam(key, op, "tensor of free shape",
+                [](const Param& param) { return param.fit == Fit::kCount; });
+      shapes.emplace(key.text, Extents(*item.Find(key.text)));
+    }
+  }
+  return alternatives;
 }
 
 LayoutKind ReadLayout(const YamlNode& node) {
@@ -172,8 +256,6 @@ LayoutKind ReadLayout(const YamlNode& node) {
 }
 
 std::vector<LayoutChoice> ReadLayouts(const YamlNode& node, const Operator& op) {
-  Names params;
-  for (const Param& param : op.params) params.push_back(param.name);
   std::vector<LayoutChoice> layouts;
   for (const YamlNode& item : Alternatives(node, "layouts")) {
     LayoutChoice& choice = layouts.emplace_back();
@@ -183,9 +265,7 @@ std::vector<LayoutChoice> ReadLayouts(const YamlNode& node, const Operator& op) 
     }
     if (item.keys.empty()) item.Fail("the map of layouts is empty: expected {{tensor: layout}}");
     for (const YamlNode& key : item.keys) {
-      if (std::ranges::find(params, key.text) == params.end()) {
-        key.Fail("unknown tensor {} of {}: {}", key.Shown(), op.name, Suggest(key.text, params));
-      }
+      ReadParam(key, op, "tensor", [](const Param& param) { return param.IsTensor(); });
       choice.layout_of.emplace(key.text, ReadLayout(*item.Find(key.text)));
     }
   }
@@ -241,7 +321,7 @@ std::vector<DTypes> ReadRows(const YamlNode& node, const Operator& op) {
       // No dtype's name is as long as what is cut off here: it would only fill the message.
       constexpr std::size_t kLongestShown = 40;
       try {
-        row.push_back(ParseDType(text.substr(0, std::min(end, kLongestShown))));
+        row.push_back(ParseDTypeOrNone(text.substr(0, std::min(end, kLongestShown))));
       } catch (const Error& error) {
         item.Fail("row {}: {}", item.Shown(), error.what());
       }
@@ -269,7 +349,7 @@ DTypeTable ReadTable(const YamlNode* node, const Operator& op) {
   }
   DTypeTable table{fmt::format("the document of {}", op.api), {}};
   for (const DTypeRow& row : DocumentedDTypes(op)) {
-    table.rows.push_back({std::string(row.product), row.dtypes});
+    table.rows.push_back({std::string(row.product), row.cells});
   }
   return table;
 }
@@ -292,36 +372,56 @@ std::vector<std::string> ReadProducts(const YamlNode* node, const Operator& op) 
   return Words(*node, "products", "product", known);
 }
 
-/// Every product with each of its rows of `table`, or of `wanted` where that is given. What the
-/// contract refuses stays in, with the reason, so that it is counted.
+/// Every product with each combination of its rows of `table`, or each of `wanted` where that is
+/// given. What the contract refuses stays in, with the reason, so that it is counted.
 std::vector<CallChoice> ReadCalls(const std::vector<std::string>& products, const DTypeTable& table,
                                   const std::vector<DTypes>& wanted, const Operator& op) {
-  const auto documented = DocumentedDTypes(op);
   std::vector<CallChoice> calls;
   for (const std::string& product : products) {
+    std::vector<DTypeRow> rows;
     std::vector<DTypes> listed;
     for (const FileDTypeRow& row : table.rows) {
-      if (row.product == product) listed.push_back(row.dtypes);
+      if (row.product != product) continue;
+      rows.push_back({product, row.cells});
+      const auto combinations = rows.back().Combinations();
+      listed.insert(listed.end(), combinations.begin(), combinations.end());
     }
-    std::vector<DTypes> asked = wanted.empty() ? listed : wanted;
+    std::vector<DTypes> asked = wanted.empty() ? std::move(listed) : wanted;
     if (asked.empty()) asked.emplace_back();  // still counts as a combination
     for (DTypes& dtypes : asked) {
-      const bool is_documented = std::ranges::any_of(documented, [&](const DTypeRow& row) {
-        return row.product == product && row.dtypes == dtypes;
-      });
+      const bool in_table =
+          std::ranges::any_of(rows, [&](const DTypeRow& row) { return row.Allows(dtypes); });
       std::string refusal;
       if (!SupportOn(op, product).supported) {
         refusal = fmt::format("{} does not support {}", product, op.api);
       } else if (dtypes.empty()) {
         refusal = fmt::format("{} has no row for {}", table.name, product);
-      } else if (std::ranges::find(listed, dtypes) == listed.end()) {
+      } else if (!in_table) {
         refusal = fmt::format("{} has no row {} for {}", table.name, DTypesText(dtypes), product);
-      } else if (!is_documented) {
+      } else if (!IsDocumented(op, product, dtypes)) {
         refusal = fmt::format("the document of {} has no row {} for {}", op.api, DTypesText(dtypes),
                               product);
       }
       calls.push_back({product, std::move(dtypes), std::move(refusal)});
     }
+  }
+  return calls;
+}
+
+/// For calls made to be refused: each product with `wanted`, or with its first documented
+/// combination; with the operator's first where the product has none.
+std::vector<CallChoice> ReadRejectCalls(const std::vector<std::string>& products,
+                                        const std::vector<DTypes>& wanted, const Operator& op) {
+  std::vector<CallChoice> calls;
+  for (const std::string& product : products) {
+    if (!wanted.empty()) {
+      for (const DTypes& dtypes : wanted) calls.push_back({product, dtypes, ""});
+      continue;
+    }
+    const auto rows = DocumentedDTypes(op);
+    const auto own = std::ranges::find(rows, product, &DTypeRow::product);
+    const DTypeRow& row = own != rows.end() ? *own : rows.front();
+    calls.push_back({product, row.Combinations().front(), ""});
   }
   return calls;
 }
@@ -332,23 +432,33 @@ Names OperatorNames() {
   return names;
 }
 
-/// What an entry says for itself or else inherits from `top`; `entry` may be `top`.
-SweepEntry ReadInherited(const YamlNode& entry, const YamlNode& top) {
-  const auto find = [&](std::string_view key) {
-    const YamlNode* const own = entry.Find(key);
-    return own != nullptr ? own : top.Find(key);
-  };
-  SweepEntry out;
-  out.source = entry.Where();
-  const YamlNode* node = find("operator");
+/// What `entry` says for itself, or else `top`.
+const YamlNode* FindInherited(const YamlNode& entry, const YamlNode& top, std::string_view key) {
+  const YamlNode* const own = entry.Find(key);
+  return own != nullptr ? own : top.Find(key);
+}
+
+const Operator& ReadOperator(const YamlNode& entry, const YamlNode& top) {
+  const YamlNode* const node = FindInherited(entry, top, "operator");
   if (node == nullptr) {
     entry.Fail("operator is missing: expected one of {}", fmt::join(OperatorNames(), ", "));
   }
-  out.op = &FindOperator(Word(*node, "operator", OperatorNames()));
+  return FindOperator(Word(*node, "operator", OperatorNames()));
+}
+
+/// What an entry of a sweep says for itself or else inherits from `top`; `entry` may be `top`.
+SweepEntry ReadInherited(const YamlNode& entry, const YamlNode& top) {
+  const auto find = [&](std::string_view key) { return FindInherited(entry, top, key); };
+  SweepEntry out;
+  out.source = entry.Where();
+  out.op = &ReadOperator(entry, top);
+  const YamlNode* node = nullptr;
   const auto products = ReadProducts(find("products"), *out.op);
   node = find("rows");
   const auto rows = node == nullptr ? std::vector<DTypes>{} : ReadRows(*node, *out.op);
   out.calls = ReadCalls(products, ReadTable(find("dtypes"), *out.op), rows, *out.op);
+  if ((node = find("masks")) != nullptr) out.masks = ReadMasks(*node, *out.op);
+  if ((node = find("reshape")) != nullptr) out.reshaped = ReadReshape(*node, *out.op);
   node = find("layouts");
   out.layouts = node == nullptr ? std::vector<LayoutChoice>(1) : ReadLayouts(*node, *out.op);
   const Case defaults;
@@ -360,13 +470,14 @@ SweepEntry ReadInherited(const YamlNode& entry, const YamlNode& top) {
   node = find("seeds");
   out.seeds = node == nullptr ? std::vector{defaults.seed} : ReadSeeds(*node);
   node = find("checks");
-  out.checks = node == nullptr ? std::vector<std::string>{"accuracy", "memory", "determinism"}
-                               : OrderedChecks(Words(*node, "checks", "check", CheckNames()));
+  out.checks = node == nullptr
+                   ? std::vector<std::string>{"contract", "accuracy", "memory", "determinism"}
+                   : OrderedChecks(Words(*node, "checks", "check", CheckNames()));
   return out;
 }
 
 SweepEntry ReadEntry(const YamlNode& node, const YamlNode& top) {
-  CheckKeys(node, kEntryOnly, "a sweep entry");
+  CheckKeys(node, kInherited, kEntryOnly, "a sweep entry");
   if (const YamlNode* name = node.Find("name")) Scalar(*name, "name");
   SweepEntry entry = ReadInherited(node, top);
   const YamlNode* const dims = node.Find("dims");
@@ -376,6 +487,165 @@ SweepEntry ReadEntry(const YamlNode& node, const YamlNode& top) {
   }
   if (dims != nullptr) ReadDims(*dims, &entry);
   if (shapes != nullptr) ReadShapes(*shapes, &entry);
+  return entry;
+}
+
+/// Reads `code`, the name of one of `codes`.
+std::int32_t ReadCode(const YamlNode& node, std::string_view what,
+                      std::span<const NamedCode> codes) {
+  Names known;
+  for (const NamedCode& code : codes) known.push_back(code.name);
+  return FindCode(codes, Word(node, what, known)).value();
+}
+
+std::vector<bool> ReadBits(const YamlNode& node) {
+  const std::string& text = Scalar(node, "mask");
+  if (text.find_first_not_of("01") != std::string::npos) {
+    node.Fail("mask is {}: expected any number of 0 and 1", node.Shown());
+  }
+  std::vector<bool> bits;
+  for (const char c : text) bits.push_back(c == '1');
+  return bits;
+}
+
+/// Whole numbers, negative ones included: a call made to be refused may hold any.
+Shape ReadNumbers(const YamlNode& node) {
+  Shape numbers;
+  for (const YamlNode& item :
+       node.kind == Kind::kList ? std::span(node.items) : std::span(&node, 1)) {
+    const std::string& text = Scalar(item, "a number");
+    const char* const end = text.data() + text.size();
+    std::int64_t number = 0;
+    const auto [stop, error] = std::from_chars(text.data(), end, number);
+    if (error != std::errc() || stop != end) {
+      item.Fail("{} is no whole number of 64 bits", item.Shown());
+    }
+    numbers.push_back(number);
+  }
+  return numbers;
+}
+
+/// How one argument is changed. `param` is null for workspaceSize and executor.
+Change ReadChange(const YamlNode& node, const Param* param) {
+  Change change;
+  if (node.kind == Kind::kNull) {
+    if (param != nullptr && param->kind == Param::Kind::kExtent) {
+      node.Fail("{} is a number: it cannot be null", param->name);
+    }
+    change.null = true;
+    return change;
+  }
+  Names keys;
+  if (param == nullptr) {
+    node.Fail("expected null: nothing else can be wrong about this pointer");
+  } else if (param->IsTensor()) {
+    keys = {"shape", "dtype", "format"};
+  } else if (param->kind == Param::Kind::kExtents) {
+    keys = {"elements"};
+  } else if (param->kind == Param::Kind::kExtent) {
+    keys = {"value"};
+  } else {
+    keys = {"mask"};
+  }
+  if (node.kind != Kind::kMap || node.keys.empty()) {
+    node.Fail("the change of {} is {}: expected null or a map with {}", param->name, node.Shown(),
+              fmt::join(keys, ", "));
+  }
+  for (const YamlNode& key : node.keys) {
+    const YamlNode& value = *node.Find(key.text);
+    const std::string& what = Word(key, "change", keys);
+    if (what == "dtype") {
+      const bool outside = value.kind == Kind::kScalar && value.text == "outside";
+      change.dtype = outside ? kEveryDTypeOutside : ReadCode(value, "dtype", DataTypes());
+    } else if (what == "format") {
+      change.format = ReadCode(value, "format", TensorFormats());
+    } else if (what == "mask") {
+      change.mask = ReadBits(value);
+    } else {
+      change.shape = ReadNumbers(value);
+      if (what == "value" && change.shape->size() != 1) value.Fail("expected one number");
+    }
+  }
+  return change;
+}
+
+/// The param that `name` names; null for workspaceSize and executor.
+const Param* ReadChanged(const YamlNode& name, const Operator& op) {
+  if (name.text == "workspaceSize" || name.text == "executor") return nullptr;
+  return &ReadParam(name, op, "argument", [](const Param&) { return true; });
+}
+
+Changes ReadWith(const YamlNode& node, const Operator& op) {
+  if (node.kind != Kind::kMap || node.keys.empty()) {
+    node.Fail("with is {}: expected a map of {{argument: change}}", node.Shown());
+  }
+  Changes changes;
+  for (const YamlNode& key : node.keys) {
+    changes.emplace(key.text, ReadChange(*node.Find(key.text), ReadChanged(key, op)));
+  }
+  return changes;
+}
+
+/// `each` argument in turn changed as `is` says.
+std::vector<Changes> ReadEach(const YamlNode& each, const YamlNode& is, const Operator& op) {
+  std::vector<Changes> alternatives;
+  for (const YamlNode& name : Alternatives(each, "each")) {
+    Scalar(name, "an argument");
+    alternatives.push_back({{name.text, ReadChange(is, ReadChanged(name, op))}});
+  }
+  return alternatives;
+}
+
+Expectation ReadExpectation(const YamlNode& entry) {
+  const YamlNode* const because = entry.Find("because");
+  if (because == nullptr) entry.Fail("because is missing: expected the rule under test, in words");
+  const YamlNode* const expect = entry.Find("expect");
+  if (expect == nullptr) {
+    entry.Fail("expect is missing: expected a status such as ACLNN_ERR_PARAM_INVALID, or refused");
+  }
+  Expectation expectation{{}, Scalar(*because, "because")};
+  const std::string& status = Scalar(*expect, "expect");
+  if (status == "refused") return expectation;
+  expectation.status = status == "ACLNN_SUCCESS" ? 0 : ParseStatus(status);
+  if (!expectation.status) {
+    expect->Fail(
+        "unknown status {}: expected the name of an aclnn status, ACLNN_SUCCESS or "
+        "refused",
+        expect->Shown());
+  }
+  return expectation;
+}
+
+SweepEntry ReadRejectEntry(const YamlNode& node, const YamlNode& top) {
+  CheckKeys(node, kRejectInherited, kRejectEntryOnly, "a reject entry");
+  const auto find = [&](std::string_view key) { return FindInherited(node, top, key); };
+  SweepEntry entry;
+  entry.source = node.Where();
+  entry.op = &ReadOperator(node, top);
+  entry.expectation = ReadExpectation(node);
+  const YamlNode* const rows = find("rows");
+  entry.calls = ReadRejectCalls(
+      ReadProducts(find("products"), *entry.op),
+      rows == nullptr ? std::vector<DTypes>{} : ReadRows(*rows, *entry.op), *entry.op);
+  const YamlNode* const dims = find("dims");
+  if (dims == nullptr) node.Fail("dims is missing: expected the shape of the call that is changed");
+  entry.shapes = {ReadShape(*dims, *entry.op, "dims")};
+  const YamlNode* const legal = top.Find("dims");
+  entry.legal_dims = ReadShape(legal != nullptr ? *legal : *dims, *entry.op, "dims");
+  if (const YamlNode* const masks = find("masks")) entry.masks = ReadMasks(*masks, *entry.op);
+  const YamlNode* const with = node.Find("with");
+  const YamlNode* const each = node.Find("each");
+  const YamlNode* const is = node.Find("is");
+  if ((each == nullptr) != (is == nullptr)) node.Fail("each and is belong together");
+  if (with != nullptr && each != nullptr) node.Fail("expected with, or each and is, not both");
+  if (with != nullptr) entry.changes = {ReadWith(*with, *entry.op)};
+  if (each != nullptr) entry.changes = ReadEach(*each, *is, *entry.op);
+  const Case defaults;
+  entry.layouts.resize(1);
+  entry.fills = {defaults.fill};
+  entry.eps = {defaults.eps};
+  entry.seeds = {defaults.seed};
+  entry.checks = {"contract"};
   return entry;
 }
 
@@ -413,11 +683,12 @@ class Reader {
     if (top.kind == Kind::kNull) {
       throw Error("{}: the file is empty: expected the keys operator and sweep", path);
     }
-    CheckKeys(top, kTopOnly, "the file");
+    if (top.Find("reject") != nullptr) return ReadRejects(path, top);
+    CheckKeys(top, kInherited, kTopOnly, "the file");
     const YamlNode* const include = top.Find("include");
     const YamlNode* const sweep = top.Find("sweep");
     if (include == nullptr && sweep == nullptr) {
-      top.Fail("sweep is missing: expected a list of shapes, or an include");
+      top.Fail("sweep is missing: expected a list of shapes, or an include or reject");
     }
     if (include != nullptr) {
       const auto folder = std::filesystem::path(path).parent_path();
@@ -444,6 +715,14 @@ class Reader {
         key.Fail("{} has no effect: the file has no sweep, and included files have their own",
                  key.text);
       }
+    }
+  }
+
+  void ReadRejects(const std::string& path, const YamlNode& top) {
+    CheckKeys(top, kRejectInherited, kRejectTopOnly, "the file");
+    files.push_back(path);
+    for (const YamlNode& item : Alternatives(*top.Find("reject"), "reject")) {
+      entries.push_back(ReadRejectEntry(item, top));
     }
   }
 

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,19 +25,30 @@ struct LayoutChoice {
   std::map<std::string, LayoutKind, std::less<>> layout_of;
 };
 
-/// One entry of a file's `sweep` list, with what it inherits from the top of the file filled in.
-/// Every list holds alternatives and none is empty, but for dims and shapes, of which one may be.
+/// Change::dtype that stands for every aclDataType with which the call leaves the product's table.
+inline constexpr std::int32_t kEveryDTypeOutside = std::numeric_limits<std::int32_t>::min();
+
+/// One entry of a file's `sweep` or `reject` list, with what it inherits from the top of the file
+/// filled in. Every list holds alternatives and none is empty, but for dims and shapes, of which
+/// one may be.
 struct SweepEntry {
   std::string source;  // "cases/rms.yaml:12:5"
   const Operator* op = nullptr;
   std::map<std::string, std::vector<Shape>, std::less<>> dims;  // crossed with one another
   std::vector<Dims> shapes;                                     // as listed, after those of dims
   std::vector<CallChoice> calls;
+  std::vector<std::string> masks = {""};                               // Case::masks
+  std::vector<std::map<std::string, Shape, std::less<>>> reshaped{1};  // Case::reshaped
   std::vector<LayoutChoice> layouts;
   std::vector<std::string> fills;
   std::vector<double> eps;
   std::vector<std::uint64_t> seeds;
   std::vector<std::string> checks;  // asked of every case, in the order of CheckNames()
+
+  // Of a `reject` entry.
+  std::vector<Changes> changes{1};
+  std::optional<Expectation> expectation;
+  std::optional<Dims> legal_dims;  // of the call that must still pass afterwards
 };
 
 /// Reads sweep files and what they include, includes first, every file once however often it is

@@ -67,8 +67,10 @@ class Draw {
             Integer(), Integer(), Integer(), Number(), Number()};
   }
   ThroughputResult Throughput() { return {Integer(), Number(), Number(), List(&Draw::Timing)}; }
+  DeviationResult Deviation() { return {Text(), Text(), Coin()}; }
   Result AnyResult() {
     return {Text(),
+            Text(),
             Text(),
             Text(),
             Text(),
@@ -86,9 +88,11 @@ class Draw {
             List(&Draw::Output),
             List(&Draw::Determinism),
             Coin() ? std::optional(Throughput()) : std::nullopt,
+            List(&Draw::Deviation),
             Integer(),
             Integer(),
-            Number()};
+            Number(),
+            Text()};
   }
 
  private:

@@ -109,7 +109,10 @@ TEST_F(ReportFilesTest, HoldsCompleteFilesAfterEveryCase) {
 
 TEST_F(ReportFilesTest, LeavesNoRemainsOfALongerTail) {
   ReportFiles files(folder_, kAll, SampleInfo());
-  for (const Result& result : SampleResults()) files.Add(result);
+  for (Result result : SampleResults()) {
+    result.op = "unknown";  // has no document whose coverage would make the tail longer
+    files.Add(result);
+  }
   const std::string before = Read("report.md");
   files.Finish("now");
   const std::string after = Read("report.md");

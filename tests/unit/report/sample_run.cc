@@ -115,6 +115,8 @@ std::vector<Result> SampleResults() {
                   .worst_allowance = 0.5,
                   .dominant = "flush",
                   .max_abs_error = -std::numeric_limits<double>::infinity()}};
+  bad.variant = "mask=11x";
+  bad.deviations = {{.number = "D4", .text = "strides are ignored", .seen = false}};
   bad.determinism.clear();
   bad.throughput.reset();
 
@@ -130,6 +132,9 @@ std::vector<Result> SampleResults() {
   crashed.op = "rms_norm_grad";
   crashed.rerun = "normgrad-bench run cases/rms.yaml --case '" + crashed.case_id + "'";
   crashed.outcome = Outcome::kCrashed;
+  crashed.variant = "with=x:null";
+  crashed.rule = "x is not null";
+  crashed.deviations = {{.number = "D4", .text = "strides are ignored", .seen = true}};
   crashed.reason = "signal 11 (SIGSEGV) in phase 2";
   crashed.checks = {{.check = "accuracy", .outcome = Outcome::kCrashed},
                     {.check = "memory", .outcome = Outcome::kNotRun}};

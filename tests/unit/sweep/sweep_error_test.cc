@@ -99,14 +99,14 @@ INSTANTIATE_TEST_SUITE_P(
          "m.yaml:2:1: unknown key 'fill': did you mean 'fills'?"},
         {"LikeNone", Top("frobnicate: 1"),
          "m.yaml:2:1: unknown key 'frobnicate': expected one of operator, products, dtypes, rows, "
-         "checks, layouts, fills, seeds, eps, include, sweep"},
+         "checks, layouts, fills, seeds, eps, masks, reshape, include, sweep"},
         {"InAnEntry", Entry("dim: {A: [4], R: [8]}"),
          "m.yaml:3:5: unknown key 'dim': did you mean 'dims'?"},
         {"MergeKey", Top("<<: {fills: tiny}"),
          "m.yaml:2:1: unknown key '<<': expected one of operator, products, dtypes, rows, checks, "
-         "layouts, fills, seeds, eps, include, sweep"},
+         "layouts, fills, seeds, eps, masks, reshape, include, sweep"},
         {"NoSweep", "operator: rms_norm_grad\n",
-         "m.yaml:1:1: sweep is missing: expected a list of shapes, or an include"},
+         "m.yaml:1:1: sweep is missing: expected a list of shapes, or an include or reject"},
         {"SweepOfNothing", "operator: rms_norm_grad\nsweep:\n",
          "m.yaml:2:1: sweep is empty: expected at least one value"},
         {"EmptySweep", "operator: rms_norm_grad\nsweep: []\n",
@@ -130,13 +130,18 @@ INSTANTIATE_TEST_SUITE_P(
     Names, SweepErrorTest,
     testing::ValuesIn(std::vector<Mistake>{
         {"NoOperator", "sweep:\n  - dims: {A: [4], R: [8]}\n",
-         "m.yaml:2:5: operator is missing: expected one of rms_norm_grad"},
+         "m.yaml:2:5: operator is missing: expected one of rms_norm_grad, layer_norm_backward, "
+         "group_norm_backward, batch_norm_elemt_backward"},
         {"Operator", "operator: rms_norm\nsweep: []\n",
-         "m.yaml:1:11: unknown operator 'rms_norm': expected one of rms_norm_grad"},
+         "m.yaml:1:11: unknown operator 'rms_norm': expected one of rms_norm_grad, "
+         "layer_norm_backward, group_norm_backward, batch_norm_elemt_backward"},
         {"OperatorOverTwoLines", "operator: \"a\\nb\"\nsweep: []\n",
-         "m.yaml:1:11: unknown operator 'a?b': expected one of rms_norm_grad"},
+         "m.yaml:1:11: unknown operator 'a?b': expected one of rms_norm_grad, layer_norm_backward, "
+         "group_norm_backward, batch_norm_elemt_backward"},
         {"VeryLongOperator", "operator: " + Repeat("é", 99) + "\nsweep: []\n",
-         "m.yaml:1:11: unknown operator '" + Repeat("é", 29) + "…': expected one of rms_norm_grad"},
+         "m.yaml:1:11: unknown operator '" + Repeat("é", 29) +
+             "…': expected one of rms_norm_grad, layer_norm_backward, group_norm_backward, "
+             "batch_norm_elemt_backward"},
         {"Operators", "operator: [rms_norm_grad]\nsweep: []\n",
          "m.yaml:1:11: operator is a list: expected one word"},
         {"Product", Top("products: [atlas-a4]"),
@@ -152,7 +157,8 @@ INSTANTIATE_TEST_SUITE_P(
         {"Fill", Top("fills: [normal, nromal]"),
          "m.yaml:2:17: unknown fill 'nromal': did you mean 'normal'?"},
         {"Check", Top("checks: speed"),
-         "m.yaml:2:9: unknown check 'speed': expected one of accuracy, memory, determinism, "
+         "m.yaml:2:9: unknown check 'speed': expected one of contract, accuracy, memory, "
+         "determinism, "
          "throughput"},
         {"Layout", Top("layouts: [transpose]"),
          "m.yaml:2:11: unknown layout 'transpose': did you mean 'transposed'?"},

@@ -104,7 +104,8 @@ TEST(LoadSweeps, TakesEveryDocumentedRowOfEverySupportingProductByDefault) {
             "rms_norm_grad/ascend-950/A=4,R=64/float16-float32-float32-float32");
   EXPECT_EQ(sweep.cases.back().Id(),
             "rms_norm_grad/atlas-inference/A=4,R=64/float32-float32-float32-float32");
-  EXPECT_THAT(sweep.cases.front().checks, ElementsAre("accuracy", "memory", "determinism"));
+  EXPECT_THAT(sweep.cases.front().checks,
+              ElementsAre("contract", "accuracy", "memory", "determinism"));
   EXPECT_EQ(sweep.cases.front().source, "s.yaml:3:5");
   EXPECT_EQ(LoadText("operator: rms_norm_grad\n"
                      "products: all\n"
@@ -199,7 +200,7 @@ TEST(LoadSweeps, DropsWhatTheContractForbidsAndCountsItByEntryAndReason) {
             "atlas-inference");
   EXPECT_EQ(sweep.drops[2].count, 4U);
   EXPECT_EQ(sweep.drops[3].source, "s.yaml:7:5");
-  EXPECT_EQ(sweep.drops[3].reason, "violates \"x has 1 to 8 axes\"");
+  EXPECT_EQ(sweep.drops[3].reason, "violates \"dy has at most 8 axes\"");
   EXPECT_EQ(sweep.drops[3].count, 4U);
   EXPECT_EQ(sweep.drops[4].reason, "violates \"gamma has at least 1 axis\"");
   EXPECT_EQ(sweep.drops[4].count, 4U);
