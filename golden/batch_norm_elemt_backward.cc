@@ -23,6 +23,7 @@
 #include <utility>
 #include <vector>
 
+#include "golden/definition.h"
 #include "golden/normalisation.h"
 #include "golden/oracle.h"
 #include "golden/partition.h"
@@ -229,6 +230,19 @@ void Reference(const Dims& dims, std::span<const HostTensor> tensors, Profile pr
   ForEachRowGroup(call.elements, 1, threads, [&](Range elements) { pass.Stream(elements); });
 }
 
+double Element(const Dims& dims, std::span<const HostTensor> tensors, std::size_t /*param*/,
+               std::size_t index) {
+  const Elements at(tensors);
+  const std::size_t channel = index / Count("*S", dims) % Count("C", dims);
+  Extended counted = 0;
+  for (std::size_t k = 0; k < Count("*K", dims); ++k) counted += at(kCounter, k);
+  const Extended invstd = at(kInvstd, channel);
+  const Extended slope = invstd * invstd * (at(kSumDyXmu, channel) / counted);
+  const Extended shift = at(kInput, index) - at(kMean, channel);
+  return static_cast<double>((at(kGradOut, index) - at(kSumDy, channel) / counted - shift * slope) *
+                             invstd * at(kWeight, channel));
+}
+
 constexpr std::pair<std::string_view, std::string_view> kGradients[] = {{"gradInput", "input"}};
 
 }  // namespace
@@ -237,6 +251,7 @@ constinit const Oracle kBatchNormElemtBackwardOracle = {
     .name = "batch_norm_elemt_backward",
     .statistics = Statistics,
     .reference = Reference,
+    .element = Element,
     .forward = Forward,
     .gradients = kGradients,
 };

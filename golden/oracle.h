@@ -76,6 +76,11 @@ struct Oracle {
   void (*reference)(const Dims& dims, std::span<const HostTensor> tensors, Profile profile,
                     unsigned threads, const std::function<void(const ReferenceBlock&)>& consume);
 
+  /// One element of an output by the letter of the operator's definition, in plain loops of
+  /// extended precision: a second opinion on reference(), written without it. As slow as it sounds.
+  double (*element)(const Dims& dims, std::span<const HostTensor> tensors, std::size_t param,
+                    std::size_t index);
+
   /// y of the forward pass in float64, statistics recomputed from x: what the gradient test
   /// differentiates. Row-major, shape of the first kData input.
   std::vector<double> (*forward)(const Dims& dims, double eps, std::span<const HostTensor> tensors);

@@ -14,8 +14,8 @@
 namespace normgrad {
 
 /// The oracle of an operator that normalises sets of adjacent elements; kCallOf(dims, tensors) is
-/// the Normalisation of one call.
-template <auto kCallOf>
+/// the Normalisation of one call, kElement its Oracle::element.
+template <auto kCallOf, auto kElement>
 constexpr Oracle SetOracle(
     std::string_view name,
     std::span<const std::pair<std::string_view, std::string_view>> gradients) {
@@ -32,6 +32,7 @@ constexpr Oracle SetOracle(
             StreamSetGradient(call, profile, threads, consume);
             StreamScaleGradients(call, profile, threads, consume);
           },
+      .element = kElement,
       .forward = [](const Dims& dims, double eps,
                     Tensors tensors) { return ForwardOf(kCallOf(dims, tensors), eps); },
       .gradients = gradients,

@@ -35,6 +35,7 @@ std::string CellText(const std::vector<DType>& cell) {
 std::string DTypeRows(const Operator& op) {
   const auto columns = DTypeColumns(op);
   std::vector<std::size_t> widths;
+  widths.reserve(columns.size());
   for (const std::string_view column : columns) widths.push_back(column.size());
   std::vector<std::pair<std::vector<std::string>, std::vector<std::string_view>>> merged;
   for (const DTypeRow& row : DocumentedDTypes(op)) {

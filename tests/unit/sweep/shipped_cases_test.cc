@@ -3,6 +3,8 @@
 // contract tables.
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <map>
 #include <set>
 #include <string>
@@ -224,6 +226,30 @@ TEST(PairwiseTable, HasEveryPairOfDTypesAndTheUniformRows) {
     }
     EXPECT_LT(per_product[product], 20U) << "a covering array is smaller";
   }
+}
+
+TEST(Museum, NamesCasesThatExist) {
+  std::set<std::string> ids;
+  for (const Case& the_case : LoadSweeps({"cases/suites/nightly.yaml"}, {}).cases) {
+    ids.insert(the_case.Id());
+  }
+  std::ifstream file("docs/museum.md");
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  std::size_t named = 0;
+  for (std::size_t begin = text.find('`'); begin != std::string::npos;) {
+    const std::size_t end = text.find('`', begin + 1);
+    ASSERT_NE(end, std::string::npos);
+    const std::string word = text.substr(begin + 1, end - begin - 1);
+    const bool is_id = std::ranges::any_of(AllOperators(), [&](const Operator* op) {
+      return word.starts_with(std::string(op->name) + "/");
+    });
+    if (is_id) {
+      ++named;
+      EXPECT_TRUE(ids.contains(word)) << word;
+    }
+    begin = text.find('`', end + 1);
+  }
+  EXPECT_GE(named, 19U);
 }
 
 }  // namespace
