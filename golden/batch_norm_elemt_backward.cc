@@ -4,9 +4,7 @@
 //
 //   forward   mean, var over N and S,   invstd = 1 / sqrt(var + eps)
 //             y = (input - mean) * invstd * weight
-//   sums      n = sum over K of counter, as if that many elements with the means of the present
-//   ones
-//             had been reduced:
+//   sums      n = sum over K of counter, as if so many elements had been reduced
 //             sumDy = n * mean of gradOut,   sumDyXmu = n * mean of gradOut * (input - mean)
 //   backward  gradInput = (gradOut - sumDy / n - (input - mean) * invstd^2 * (sumDyXmu / n))
 //                         * invstd * weight
@@ -249,6 +247,7 @@ constexpr std::pair<std::string_view, std::string_view> kGradients[] = {{"gradIn
 
 constinit const Oracle kBatchNormElemtBackwardOracle = {
     .name = "batch_norm_elemt_backward",
+    .call = CallOf,
     .statistics = Statistics,
     .reference = Reference,
     .element = Element,

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // float64 reference of aclnnGroupNormBackward; symbols as in src/ops/group_norm_backward.cc.
 //
-//   forward   mean, rstd as those of layer norm, over the C / G * S adjacent elements of one group
-//   of
-//             one sample;   y = (input - mean) * rstd * gamma + beta
+//   forward   mean, rstd as those of layer norm, over the C / G * S adjacent elements of a group
+//             y = (input - mean) * rstd * gamma + beta
 //   backward  set_gradient.h and scale_gradient.h
 #include "golden/definition.h"
 #include "golden/set_oracle.h"

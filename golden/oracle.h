@@ -58,9 +58,14 @@ struct ReferenceBlock {
 /// cancel in it; centred ones do not.
 enum class Profile { kExpanded, kCentred };
 
+struct Normalisation;
+
 /// The float64 reference of one operator: written from the formula, nothing shared with kernels/.
 struct Oracle {
   std::string_view name;  // Operator::name
+
+  /// Which elements of a call share statistics or a scale; see golden/normalisation.h.
+  Normalisation (*call)(const Dims& dims, std::span<const HostTensor> tensors);
 
   /// What the forward pass, and a reduction before the backward pass, leave behind, in float64 over
   /// the (already rounded) other inputs: the elements of every kStatistic and kChannelSum input, in

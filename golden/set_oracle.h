@@ -23,6 +23,7 @@ constexpr Oracle SetOracle(
   using Consume = std::function<void(const ReferenceBlock&)>;
   return {
       .name = name,
+      .call = kCallOf,
       .statistics = [](const Dims& dims, double eps,
                        Tensors tensors) { return StatisticsOf(kCallOf(dims, tensors), eps); },
       .reference =

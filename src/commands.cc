@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "commands.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <csignal>
@@ -21,7 +22,9 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include "accuracy/standards.h"
 #include "console.h"
+#include "golden/self_check.h"
 #include "ops/describe.h"
 #include "ops/operators.h"
 #include "progress.h"
@@ -30,9 +33,11 @@
 #include "report/report_files.h"
 #include "report/summary.h"
 #include "report/totals.h"
+#include "run/fill.h"
 #include "run/fresh_process.h"
 #include "run/host.h"
 #include "run/run.h"
+#include "run/selftest.h"
 #include "version.h"
 
 namespace normgrad {
@@ -114,6 +119,18 @@ Device OpenDevice(const DeviceLibrary& library, const Options& options) {
                   [&] { return Device(library, options.device_id, options.timeout_seconds); });
 }
 
+/// The oracle's own gradients against differences of its forward pass, for the operators of a
+/// sweep.
+double WorstGradientError(const Sweep& sweep) {
+  std::set<const Operator*> operators;
+  for (const Case& the_case : sweep.cases) operators.insert(the_case.op);
+  double worst = 0;
+  for (const Operator* op : operators) worst = std::max(worst, GradientError(*op));
+  if (worst <= kMostGradientError) return worst;
+  throw std::logic_error(fmt::format(
+      "oracle-suspect: gradients differ from the forward pass by {:.3g}: no verdict", worst));
+}
+
 RunInfo Describe(const Options& options, const CheckOptions& checks, const Sweep& sweep,
                  const Device& device) {
   RunInfo info;
@@ -125,6 +142,10 @@ RunInfo Describe(const Options& options, const CheckOptions& checks, const Sweep
   info.device_description = device.Description();
   info.host = HostDescription();
   info.profile = Name(checks.profile);
+  info.standard = options.standard;
+  info.arithmetic = fmt::format("ftz {}, rounding {}{}", options.ftz, options.rounding,
+                                options.saturates ? ", saturating" : "");
+  info.oracle_gradient_error = WorstGradientError(sweep);
   info.repeats = static_cast<std::uint64_t>(checks.repeats);
   info.threads = checks.threads;
   info.timeout_seconds = options.timeout_seconds;
@@ -141,16 +162,17 @@ void RequireOperators(const Sweep& sweep, const DeviceLibrary& library) {
   for (const Operator* op : operators) library.Bind(*op);
 }
 
-/// What phase 1 asks for in another process, which is started when the first case wants to know.
-class FreshWorkspaces {
+/// What another process, which is started when the first case wants to know, says of every case:
+/// lines of numbers, one for each question, and the case's id.
+class FreshNumbers {
  public:
-  explicit FreshWorkspaces(const Options& options)
-      : args_(WorkspacesArgs(options)), silence_seconds_(options.timeout_seconds) {}
+  FreshNumbers(std::vector<std::string> args, std::size_t questions, double silence_seconds)
+      : args_(std::move(args)), questions_(questions), silence_seconds_(silence_seconds) {}
 
-  FreshBytes Of(const Case& the_case) {
+  FreshNumber Of(const Case& the_case, std::size_t question) {
     if (!asked_) Ask();
-    const auto found = bytes_.find(the_case.Id());
-    if (found != bytes_.end()) return {found->second, ""};
+    const auto found = answers_.find(the_case.Id());
+    if (found != answers_.end()) return {found->second.at(question), ""};
     return {{}, failure_.empty() ? "it had no answer" : failure_};
   }
 
@@ -160,15 +182,19 @@ class FreshWorkspaces {
     const ProcessOutput output = RunSelf(args_, silence_seconds_);
     failure_ = output.failure;
     std::istringstream lines(output.text);
-    std::uint64_t bytes = 0;
-    for (std::string id; lines >> bytes >> id;) bytes_.emplace(std::move(id), bytes);
+    std::vector<std::uint64_t> numbers(questions_);
+    while (std::ranges::all_of(numbers, [&](std::uint64_t& n) { return bool(lines >> n); })) {
+      std::string id;
+      if (lines >> id) answers_.emplace(std::move(id), numbers);
+    }
   }
 
   std::vector<std::string> args_;
+  std::size_t questions_;
   double silence_seconds_;
   bool asked_ = false;
   std::string failure_;
-  std::unordered_map<std::string, std::uint64_t> bytes_;  // by case id
+  std::unordered_map<std::string, std::vector<std::uint64_t>> answers_;  // by case id
 };
 
 CheckOptions ChecksFrom(const Options& options) {
@@ -176,11 +202,28 @@ CheckOptions ChecksFrom(const Options& options) {
   checks.threads = options.threads != 0 ? options.threads : UsableCores();
   checks.repeats = options.repeats;
   checks.profile = options.profile;
+  checks.standard = FindStandard(options.standard);
+  // Below the smallest subnormal float32 there is nothing to flush.
+  checks.smallest_normal = options.ftz == "forbid" ? 0x1p-149 : 0x1p-126;
+  checks.rounding = options.rounding == "rz"         ? Rounding::kTowardZero
+                    : options.rounding == "faithful" ? Rounding::kFaithful
+                                                     : Rounding::kNearestEven;
+  checks.saturates = options.saturates;
   checks.timer = [](const std::string& name, const std::function<double()>& sample) {
     return MeasureRepeated({}, name, sample);
   };
-  checks.fresh_workspace = [fresh = std::make_shared<FreshWorkspaces>(options)](
-                               const Case& the_case) { return fresh->Of(the_case); };
+  checks.fresh_workspace =
+      [fresh = std::make_shared<FreshNumbers>(WorkspacesArgs(options), 1, options.timeout_seconds)](
+          const Case& the_case) { return fresh->Of(the_case, 0); };
+  if (!options.fresh_process) return checks;
+  // One launch may take as long as the timeout, and several stand behind every line.
+  constexpr double kLaunchesBetweenLines = 4;
+  checks.fresh_hash =
+      [fresh = std::make_shared<FreshNumbers>(HashesArgs(options), 2,
+                                              kLaunchesBetweenLines * options.timeout_seconds)](
+          const Case& the_case, bool deterministic) {
+        return fresh->Of(the_case, deterministic ? 1 : 0);
+      };
   return checks;
 }
 
@@ -251,6 +294,7 @@ int ListCases(const Options& options) {
 }
 
 int PrintWorkspaces(const Options& options) {
+  EndWithParent();
   const Sweep sweep = LoadSweeps(options.sweeps, options.selection);
   const DeviceLibrary library(DevicePaths(options));
   RequireOperators(sweep, library);
@@ -268,7 +312,42 @@ int PrintWorkspaces(const Options& options) {
   return 0;
 }
 
+int PrintHashes(const Options& options) {
+  EndWithParent();
+  const Sweep sweep = LoadSweeps(options.sweeps, options.selection);
+  const DeviceLibrary library(DevicePaths(options));
+  RequireOperators(sweep, library);
+  const Device device = OpenDevice(library, options);
+  device.SetThreads(options.threads);
+  const unsigned threads = options.threads != 0 ? options.threads : UsableCores();
+  for (const Case& the_case : sweep.cases) {
+    const bool asked = std::ranges::find(the_case.checks, "determinism") != the_case.checks.end();
+    if (the_case.expectation || !asked) continue;
+    const std::uint64_t bytes = StorageBytes(the_case);
+    // Another process has the same case in memory.
+    if (bytes > device.FreeBytes() / 4 || bytes > AvailableHostBytes() / 8) continue;
+    try {
+      if (!device.Become(the_case.product)) continue;
+      CaseRun run(the_case, device, FillInputs(the_case, threads));
+      run.Launch(Poison::kFirst, /*deterministic=*/false);
+      const std::uint64_t by_default = HashOf(run.Outputs());
+      run.Launch(Poison::kFirst, /*deterministic=*/true);
+      Print("{} {} {}\n", by_default, HashOf(run.Outputs()), the_case.Id());
+      FlushOutput(0);
+    } catch (const DeviceError&) {
+      // What goes wrong in this process does so in the other one, which judges it.
+      if (device.lost()) break;
+    }
+  }
+  if (device.lost()) std::_Exit(FlushOutput(0));
+  return 0;
+}
+
 int DescribeOperators(const Options& options) {
+  if (options.standards) {
+    WriteOutput(DescribeStandards());
+    return 0;
+  }
   std::vector<const Operator*> operators;
   for (const std::string& name : options.operators) operators.push_back(&FindOperator(name));
   if (operators.empty()) {
@@ -279,6 +358,32 @@ int DescribeOperators(const Options& options) {
     Print("{}{}", i > 0 ? "\n" : "", Describe(*operators[i]));
   }
   return 0;
+}
+
+int TestSelf(const Options& options) {
+  const auto folder = std::filesystem::read_symlink("/proc/self/exe").parent_path();
+  const auto beside = [&](const char* path) { return (folder / path).lexically_normal().string(); };
+  const WhoseSweep whose = options.sweeps.empty() ? WhoseSweep::kOurs : WhoseSweep::kUsers;
+  const Sweep sweep =
+      LoadSweeps(whose == WhoseSweep::kUsers
+                     ? options.sweeps
+                     : std::vector{beside("../share/normgrad-bench/cases/suites/selftest.yaml")},
+                 options.selection);
+  const DeviceLibrary library(options.device.empty()
+                                  ? std::vector{beside("../lib/libnormgrad_faulty.so")}
+                                  : options.device);
+  RequireOperators(sweep, library);
+  const Device device = OpenDevice(library, options);
+  CheckOptions checks;
+  checks.threads = 1;  // of small cases: more would only wait for each other
+  device.SetThreads(2);
+  const SelftestReport report = RunSelftest(device, sweep.cases, checks,
+                                            {.only_first_catch = options.first_catch_only,
+                                             .without = options.without_check,
+                                             .only = options.fault});
+  WriteOutput(options.selftest_format == "md" ? SelftestMarkdown(report, whose)
+                                              : SelftestText(report, whose));
+  return SelftestExitCode(report, whose);
 }
 
 int ShowDevices(const Options& options) {

@@ -19,8 +19,13 @@ int RunSweeps(const Options& options);
 int ListCases(const Options& options);
 /// `workspaces`: "<bytes> <case id>" for every legal call that phase 1 takes.
 int PrintWorkspaces(const Options& options);
+/// `hashes`: "<hash by default> <hash with ACL_OPT_DETERMINISTIC> <case id>" of the outputs of
+/// every legal call that is asked about determinism.
+int PrintHashes(const Options& options);
 
 int DescribeOperators(const Options& options);
 int ShowDevices(const Options& options);
+/// `selftest`: which planted faults are caught, by what.
+int TestSelf(const Options& options);
 
 }  // namespace normgrad

@@ -15,8 +15,10 @@ int Run(const Options& options) {
     case Options::Command::kRun: return RunSweeps(options);
     case Options::Command::kList: return ListCases(options);
     case Options::Command::kWorkspaces: return PrintWorkspaces(options);
+    case Options::Command::kHashes: return PrintHashes(options);
     case Options::Command::kDescribe: return DescribeOperators(options);
     case Options::Command::kDevices: return ShowDevices(options);
+    case Options::Command::kSelftest: return TestSelf(options);
     case Options::Command::kNone: return 0;
   }
   return 0;

@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "accuracy/standards.h"
 #include "base/error.h"
 #include "base/text.h"
 #include "checks/check.h"
@@ -115,6 +116,20 @@ void AddDevice(CLI::App* command, Options* options) {
       ->type_name("N");
 }
 
+void AddThreads(CLI::App* command, Options* options) {
+  AddNumber<unsigned>(command, "--threads", &options->threads, 0, 1024,
+                      "threads of the oracle and of a CPU device; 0: all cores")
+      ->default_str("0")
+      ->type_name("N");
+}
+
+void AddTimeout(CLI::App* command, Options* options) {
+  AddNumber<double>(command, "--timeout", &options->timeout_seconds, 0.001, 2e6,
+                    "seconds one launch may take")
+      ->default_str("60")
+      ->type_name("S");
+}
+
 }  // namespace
 
 Options ParseOptions(int argc, char** argv) {
@@ -146,10 +161,7 @@ Options ParseOptions(int argc, char** argv) {
       ->allow_extra_args(false)
       ->capture_default_str()
       ->type_name("NAME,...");
-  AddNumber<unsigned>(run, "--threads", &options.threads, 0, 1024,
-                      "threads of the oracle and of a CPU device; 0: all cores")
-      ->default_str("0")
-      ->type_name("N");
+  AddThreads(run, &options);
   AddNumber<int>(run, "--repeats", &options.repeats, 2, 100000,
                  "launches per determinism mode; one alone has nothing to differ from")
       ->default_str("5")
@@ -160,10 +172,28 @@ Options ParseOptions(int argc, char** argv) {
                   "stricter")
       ->check(CLI::IsMember({"expanded", "centred"}))
       ->capture_default_str();
-  AddNumber<double>(run, "--timeout", &options.timeout_seconds, 0.001, 2e6,
-                    "seconds one launch may take")
-      ->default_str("60")
-      ->type_name("S");
+  run->add_flag(
+      "--fresh-process", options.fresh_process,
+      "determinism also compares with another process, which first makes every call of the "
+      "sweeps");
+  run->add_option("--ftz", options.ftz,
+                  "whether the device may flush subnormal numbers to zero: allow or forbid")
+      ->check(CLI::IsMember({"allow", "forbid"}))
+      ->capture_default_str();
+  run->add_option(
+         "--rounding", options.rounding,
+         "how the device rounds its results: rne to the nearest, ties to even; faithful to "
+         "either neighbour; rz towards zero")
+      ->check(CLI::IsMember({"rne", "faithful", "rz"}))
+      ->capture_default_str();
+  run->add_flag("--saturate", options.saturates,
+                "results too large for their dtype become its largest number");
+  run->add_option("--standard", options.standard,
+                  "what decides accuracy: derived, the bound of every element, or a published "
+                  "standard; see describe --standards")
+      ->capture_default_str()
+      ->type_name("NAME");
+  AddTimeout(run, &options);
   run->add_flag("-v,--verbose", options.verbose, "log every case and check");
   run->add_flag("-q,--quiet", options.quiet, "no progress; the summary only");
   run->footer("Checks:" + KnownChecks() + "\n\nFormats:" + KnownFormats());
@@ -178,16 +208,47 @@ Options ParseOptions(int argc, char** argv) {
   AddSelection(workspaces, &options);
   AddDevice(workspaces, &options);
 
+  CLI::App* hashes = app.add_subcommand(
+      "hashes",
+      "Print hashes of the outputs, option off and on, of the cases asked about determinism");
+  AddSelection(hashes, &options);
+  AddDevice(hashes, &options);
+  AddThreads(hashes, &options);
+  AddTimeout(hashes, &options);
+
   CLI::App* describe =
       app.add_subcommand("describe", "Print the contract of operators: formula, dtypes, rules");
   describe->add_option("operators", options.operators, "e.g. rms_norm_grad; default: all")
       ->type_name("NAME");
 
+  describe->add_flag("--standards", options.standards,
+                     "print the published standards of accuracy: rules, thresholds, sources");
+
   CLI::App* devices = app.add_subcommand("devices", "Show what device libraries offer");
   AddDevice(devices, &options);
 
+  CLI::App* selftest = app.add_subcommand(
+      "selftest", "Prove that planted faults are caught and correct kernels are not");
+  AddDevice(selftest, &options);
+  selftest->add_flag("--quick", options.first_catch_only,
+                     "stop at the first check that sees a fault; which others do stays unknown");
+  selftest
+      ->add_option("--with-cases", options.sweeps,
+                   "this sweep instead of cases/suites/selftest.yaml: which faults would it miss?")
+      ->allow_extra_args(false)
+      ->type_name("FILE");
+  selftest
+      ->add_option("--without", options.without_check,
+                   "leave this check out: which faults does nothing else see?")
+      ->check(CLI::IsMember(std::vector<std::string>(CheckNames().begin(), CheckNames().end())))
+      ->type_name("CHECK");
+  selftest->add_option("--fault", options.fault, "try this one alone")->type_name("NAME");
+  selftest->add_option("--format", options.selftest_format, "text or md")
+      ->check(CLI::IsMember({"text", "md"}))
+      ->capture_default_str();
+
   std::vector<std::string_view> commands;
-  for (const CLI::App* command : {run, list, workspaces, describe, devices}) {
+  for (const CLI::App* command : {run, list, workspaces, hashes, describe, devices, selftest}) {
     commands.push_back(command->get_name());
   }
   const std::string_view first = argc > 1 ? argv[1] : "-";
@@ -209,11 +270,14 @@ Options ParseOptions(int argc, char** argv) {
                 is_command ? fmt::format("{} ", first) : "");
   }
   for (const std::string& format : options.formats) FindFormat(format);
+  FindStandard(options.standard);
   options.profile = profile == Name(Profile::kCentred) ? Profile::kCentred : Profile::kExpanded;
   options.command = run->parsed()          ? Options::Command::kRun
                     : list->parsed()       ? Options::Command::kList
                     : workspaces->parsed() ? Options::Command::kWorkspaces
+                    : hashes->parsed()     ? Options::Command::kHashes
                     : describe->parsed()   ? Options::Command::kDescribe
+                    : selftest->parsed()   ? Options::Command::kSelftest
                                            : Options::Command::kDevices;
   return options;
 }
@@ -238,6 +302,18 @@ std::vector<std::string> WorkspacesArgs(const Options& options) {
   return args;
 }
 
+std::vector<std::string> HashesArgs(const Options& options) {
+  std::vector<std::string> args = WorkspacesArgs(options);
+  args.front() = "hashes";
+  for (const auto& [name, value] :
+       {std::pair("--threads", fmt::to_string(options.threads)),
+        std::pair("--timeout", fmt::to_string(options.timeout_seconds))}) {
+    args.emplace_back(name);
+    args.push_back(value);
+  }
+  return args;
+}
+
 std::string RerunCommand(const Options& options, const std::string& case_id) {
   const Options defaults;
   std::string command = ShellWord(options.program) + " run";
@@ -256,6 +332,13 @@ std::string RerunCommand(const Options& options, const std::string& case_id) {
   if (options.repeats != defaults.repeats) command += fmt::format(" --repeats {}", options.repeats);
   if (options.profile != defaults.profile)
     command += fmt::format(" --profile {}", Name(options.profile));
+  if (options.fresh_process) command += " --fresh-process";
+  if (options.ftz != defaults.ftz) command += fmt::format(" --ftz {}", options.ftz);
+  if (options.rounding != defaults.rounding)
+    command += fmt::format(" --rounding {}", options.rounding);
+  if (options.saturates) command += " --saturate";
+  if (options.standard != defaults.standard)
+    command += fmt::format(" --standard {}", options.standard);
   if (options.timeout_seconds != defaults.timeout_seconds) {
     command += fmt::format(" --timeout {}", options.timeout_seconds);
   }

@@ -18,8 +18,10 @@ struct Options {
     kRun,
     kList,
     kWorkspaces,
+    kHashes,
     kDescribe,
-    kDevices
+    kDevices,
+    kSelftest
   };
   Command command = Command::kNone;
 
@@ -37,10 +39,22 @@ struct Options {
   unsigned threads = 0;  // 0: all cores
   int repeats = 5;
   Profile profile = Profile::kExpanded;
+  bool fresh_process = false;        // determinism: compare with another process, too
+  std::string ftz = "allow";         // the device may flush subnormal numbers: allow or forbid
+  std::string rounding = "rne";      // of its results: rne, faithful or rz
+  bool saturates = false;            // it has no infinities in its outputs
+  std::string standard = "derived";  // decides accuracy: "derived", or a published standard
   double timeout_seconds = 60;
 
   // describe
   std::vector<std::string> operators;
+  bool standards = false;
+
+  // selftest
+  bool first_catch_only = false;
+  std::string without_check;             // not asked; empty: none is left out
+  std::string fault;                     // the only one tried; empty: all
+  std::string selftest_format = "text";  // or "md"
 
   bool verbose = false;
   bool quiet = false;
@@ -55,8 +69,10 @@ std::string_view Name(Profile profile);
 /// cannot be understood.
 Options ParseOptions(int argc, char** argv);
 
-/// The arguments of `normgrad-bench workspaces` for the cases and the device of `options`.
+/// The arguments of `normgrad-bench workspaces` and `normgrad-bench hashes` for the cases and the
+/// device of `options`.
 std::vector<std::string> WorkspacesArgs(const Options& options);
+std::vector<std::string> HashesArgs(const Options& options);
 
 /// The command that reruns one case as `options` would run it.
 std::string RerunCommand(const Options& options, const std::string& case_id);

@@ -258,8 +258,9 @@ std::shared_ptr<Executor> FindExecutor(aclOpExecutor* handle) {
 aclnnStatus SetAddress(std::string_view function, aclOpExecutor* handle,
                        std::optional<Param::Kind> kind, std::size_t index, aclTensor* tensor_handle,
                        void* address) noexcept try {
-  RequireAclnnPointer(handle, "executor");
-  RequireAclnnPointer(tensor_handle, "tensor");
+  // As CANN's page of these functions has it: an address is a parameter, the others are objects.
+  RequireExecutor(handle);
+  if (tensor_handle == nullptr) throw Refusal(kAclnnInnerNullptr, "tensor is null");
   RequireAclnnPointer(address, "addr");
   const auto executor = FindExecutor(handle);
   const auto tensor = FindTensor(tensor_handle);
@@ -287,7 +288,6 @@ aclnnStatus SetAddress(std::string_view function, aclOpExecutor* handle,
 
 // None of this library's operators takes a tensor list.
 aclnnStatus SetListAddress(std::string_view function, aclOpExecutor* handle) noexcept try {
-  RequireAclnnPointer(handle, "executor");
   throw Refusal(kAclnnParamInvalid, "{} takes no tensor list", FindExecutor(handle)->call->op->api);
 } catch (...) {
   return RefuseAclnn(function);

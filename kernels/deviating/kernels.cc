@@ -72,14 +72,31 @@ void LaunchRmsNormGrad(const Launch& launch) {
   }
 }
 
-bool IsAscend950() {
+bool IsProduct(std::string_view key) {
   const char* product = std::getenv("NORMGRAD_PRODUCT");
-  return product != nullptr && std::string_view(product) == "ascend-950";
+  return product != nullptr && product == key;
+}
+
+/// `rstd` less a few roundings, as if it had been computed again; its elements are in `storage`.
+KernelTensor Rebuilt(const KernelTensor& rstd, std::vector<std::byte>* storage) {
+  KernelTensor rebuilt = rstd;
+  rebuilt.strides = RowMajorStrides(rstd.shape);
+  storage->resize(ElementCount(rstd.shape) * SizeOf(rstd.dtype));
+  rebuilt.data = storage->data();
+  for (std::size_t at = 0; at < storage->size(); at += SizeOf(rstd.dtype)) {
+    const auto* const element = static_cast<const std::byte*>(rstd.data) + at;
+    Store(rstd.dtype, Load(rstd.dtype, element) * (1 - 0x1.8p-20), &(*storage)[at]);
+  }
+  return rebuilt;
 }
 
 void LaunchGroupNormBackward(const Launch& launch) {
-  if (Count("N C *S", launch.dims) == 0 && !IsAscend950()) return;  // D9
-  cpu::kGroupNormBackward.launch(launch);
+  if (Count("N C *S", launch.dims) == 0 && !IsProduct("ascend-950")) return;  // D9
+  std::vector<KernelTensor> tensors(launch.tensors.begin(), launch.tensors.end());
+  std::vector<std::byte> rstd;
+  if (IsProduct("atlas-training") && tensors[3].dense)
+    tensors[3] = Rebuilt(tensors[3], &rstd);  // D20
+  cpu::kGroupNormBackward.launch({launch.dims, tensors, launch.workspace, launch.deterministic});
 }
 
 void LaunchBatchNormElemtBackward(const Launch& launch) {

@@ -42,6 +42,9 @@ std::span<const PhaseOneFault> PhaseOneFaults();
 /// Phase 1 asks for another workspace every time.
 inline constexpr std::string_view kGrowingWorkspace = "growing-workspace";
 
+/// Phase 1 asks for another workspace in every process.
+inline constexpr std::string_view kWorkspaceOfTheProcess = "workspace-of-the-process";
+
 /// Every fault of a launch. Those that need a tensor's elements leave a call without elements
 /// correct.
 std::span<const Fault> Faults();

@@ -7,3 +7,4 @@
 #include "aclnn/aclnn_base.h"
 #include "aclnnop/aclnn_ops_nn.h"
 #include "normgrad/device.h"
+#include "normgrad/faults.h"

@@ -52,6 +52,7 @@ std::span<const NamedCode> DataTypes() {
 
 std::span<const NamedCode> TensorFormats() {
   static constexpr NamedCode kAll[] = {
+      {"UNDEFINED", ACL_FORMAT_UNDEFINED},
       {"NCHW", ACL_FORMAT_NCHW},
       {"NHWC", ACL_FORMAT_NHWC},
       {"ND", ACL_FORMAT_ND},
@@ -66,6 +67,11 @@ std::span<const NamedCode> TensorFormats() {
       {"FRACTAL_Z_3D", ACL_FRACTAL_Z_3D},
       {"NC", ACL_FORMAT_NC},
       {"NCL", ACL_FORMAT_NCL},
+      {"FRACTAL_NZ_C0_16", ACL_FORMAT_FRACTAL_NZ_C0_16},
+      {"FRACTAL_NZ_C0_32", ACL_FORMAT_FRACTAL_NZ_C0_32},
+      {"FRACTAL_NZ_C0_2", ACL_FORMAT_FRACTAL_NZ_C0_2},
+      {"FRACTAL_NZ_C0_4", ACL_FORMAT_FRACTAL_NZ_C0_4},
+      {"FRACTAL_NZ_C0_8", ACL_FORMAT_FRACTAL_NZ_C0_8},
   };
   return kAll;
 }

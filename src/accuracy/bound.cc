@@ -22,16 +22,32 @@ constexpr double kLambda = 5;
 // 4096. A sum has one sign enough for that if it is over a quarter of its magnitude.
 constexpr double kLongSum = 4096, kSameSign = 0.25;
 
+// Multiples of the quantum up to 2^24 of them are float32 numbers, and so is then every partial
+// sum, in any order. The magnitudes of expanded kernels bound those of all others.
+bool IsExact(const Sum& sum, const BoundRule& rule) {
+  return rule.mode == SumMode::kExact && sum.magnitude <= 0x1p24 * rule.quantum;
+}
+
+// Whether any correct evaluation of the elements of `block` is exact up to the last rounding.
+bool IsExact(const ReferenceBlock& block, const BoundRule& rule) {
+  if (rule.mode != SumMode::kExact) return false;
+  if (block.own.empty() && !rule.exact_elements) return false;
+  const auto exact = [&](const Sum& sum) { return IsExact(sum, rule); };
+  return std::ranges::all_of(block.own, exact) &&
+         std::ranges::all_of(block.shared, exact, &SharedSum::sum);
+}
+
 }  // namespace
 
 double Allow(const Sum& sum, const BoundRule& rule) {
+  if (IsExact(sum, rule)) return 0;
   // Any order of n terms is a binary tree of n - 1 additions at most as deep: every term is rounded
   // at most n - 1 times on its way to the root, and `roundings` times before (Jeannerod and Rump,
   // "Improved error bounds for inner products in floating-point arithmetic", SIMAX 34, 2013).
   const double certified = std::max(sum.count - 1 + sum.roundings, 0.0) * sum.magnitude;
   const bool repeats = rule.sixteen_bit_inputs && sum.count > kLongSum &&
                        std::fabs(sum.value) > kSameSign * sum.magnitude;
-  if (rule.mode == SumMode::kCertified || sum.lattice || repeats) {
+  if (rule.mode != SumMode::kSharp || sum.lattice || repeats) {
     return kRoundUp * rule.roundoff * certified;
   }
   // Independent errors add in squares, each proportional to the partial sum it rounds. Over terms
@@ -45,6 +61,7 @@ double Allow(const Sum& sum, const BoundRule& rule) {
 
 AllowanceTerms AllowanceOf(const ReferenceBlock& block, const BoundRule& rule, std::size_t i) {
   AllowanceTerms terms;
+  if (IsExact(block, rule)) return terms;
   terms.local = block.roundings * rule.roundoff * block.local[i];
   for (const SharedSum& shared : block.shared) {
     terms.sums += Allow(shared.sum, rule) * shared.weight[i];
@@ -56,6 +73,10 @@ AllowanceTerms AllowanceOf(const ReferenceBlock& block, const BoundRule& rule, s
 
 void Allowances(const ReferenceBlock& block, const BoundRule& rule, std::size_t first,
                 std::span<double> out) {
+  if (IsExact(block, rule)) {
+    std::ranges::fill(out, 0.0);
+    return;
+  }
   const double* const local = block.local.data() + first;
   const double roundings = block.roundings * rule.roundoff;
   const double flush = block.flush * rule.smallest_normal;

@@ -12,6 +12,14 @@ namespace normgrad {
 enum class SumMode {
   kSharp,      // overwhelmingly probable for exchangeable terms: data our generator made
   kCertified,  // a theorem for any data and any summation order
+  kExact,      // none, where every partial sum is a float32 number; else as kCertified
+};
+
+/// How a device rounds a result to the dtype of its output.
+enum class Rounding {
+  kNearestEven,  // once, to the nearest, ties to even
+  kFaithful,     // to either neighbour
+  kTowardZero,
 };
 
 /// Unit roundoff of float32, the precision devices accumulate in: one operation errs by at most
@@ -24,6 +32,10 @@ struct BoundRule {
   bool sixteen_bit_inputs = false;     // long same-sign sums of few distinct products: see Allow()
   double smallest_normal = 0x1p-126;   // what the device may flush to zero; 0x1p-149 if it may not
   double roundoff = kFloat32Roundoff;  // of the arithmetic
+  double quantum = 0;                  // kExact: a power of two that every term is a multiple of
+  bool exact_elements = false;         // kExact: so are the operations around the sums
+  Rounding rounding = Rounding::kNearestEven;
+  bool saturates = false;  // results too large for their dtype become its largest number
 };
 
 /// Allowed error of one float32 sum, any order: numbers and derivation in bound.cc.

@@ -44,6 +44,13 @@ void CountViolation(std::size_t index, OutputVerdict* verdict) {
   if (verdict->violations++ == 0) verdict->first_violation = index;
 }
 
+// Whether a result that is exactly `golden`, an end of the preimage of element `index`, becomes
+// another element: a tie that went to the odd neighbour.
+bool IsWrongEnd(const HostTensor& actual, const BoundRule& rule, std::size_t index, double golden) {
+  const std::byte* const element = actual.data + index * SizeOf(actual.dtype);
+  return !IsOwnEnd(actual.dtype, rule.rounding, element, golden);
+}
+
 // Adds the elements first … first + count - 1 of `block` to `verdict`.
 void JudgeTile(const ReferenceBlock& block, std::size_t first, std::size_t count, const Tile& tile,
                OutputVerdict* verdict) {
@@ -68,6 +75,7 @@ void JudgeTile(const ReferenceBlock& block, std::size_t first, std::size_t count
         CountViolation(index, verdict);
         margin = kInfinity;
       } else if (golden_finite && !block.may_overflow) {
+        if (golden[i] != 0) ++verdict->nonzero_reference;
         margin = Margin(need, allowance);
       }
     }
@@ -80,6 +88,20 @@ void JudgeTile(const ReferenceBlock& block, std::size_t first, std::size_t count
     }
     ++verdict->elements;
   }
+}
+
+// How many of the elements first … first + count - 1 of `block` only the certified bound allows.
+std::size_t CountSuspects(const ReferenceBlock& block, const BoundRule& rule, std::size_t first,
+                          std::size_t count, const Tile& tile) {
+  BoundRule sharp_rule = rule;
+  sharp_rule.mode = SumMode::kSharp;
+  std::array<double, kTile> sharp;  // NOLINT(cppcoreguidelines-pro-type-member-init): as Tile
+  Allowances(block, sharp_rule, first, {sharp.data(), count});
+  std::size_t suspects = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (tile.need[i] > sharp[i] && tile.need[i] <= tile.allowance[i]) ++suspects;
+  }
+  return suspects;
 }
 
 // Adds `part` to `*total`. Either may be empty.
@@ -97,6 +119,7 @@ void Merge(const OutputVerdict& part, OutputVerdict* total) {
   }
   merged.elements = total->elements + part.elements;
   merged.violations = total->violations + part.violations;
+  merged.suspects = total->suspects + part.suspects;
   merged.nonfinite_errors = total->nonfinite_errors + part.nonfinite_errors;
   merged.nonzero_reference = total->nonzero_reference + part.nonzero_reference;
   merged.max_abs_error = std::max(total->max_abs_error, part.max_abs_error);
@@ -117,14 +140,21 @@ void OutputJudge::Consume(const ReferenceBlock& block) {
     const double* const golden = block.value.data() + first;
     const std::byte* const actual = actual_.data + (block.first + first) * SizeOf(actual_.dtype);
     LoadAll(actual_.dtype, actual, count, tile.actual.data());
-    RoundingPreimages(actual_.dtype, actual, count, tile.low.data(), tile.high.data());
+    RoundingPreimages(actual_.dtype, rule_, actual, count, tile.low.data(), tile.high.data());
     Allowances(block, rule_, first, {tile.allowance.data(), count});
     for (std::size_t i = 0; i < count; ++i) {
       const double below = tile.low[i] - golden[i], above = golden[i] - tile.high[i];
       const double outside = below > above ? below : above;
       tile.need[i] = outside <= 0 ? 0 : outside;  // NaN for a NaN element, whatever is allowed
+      const bool end = outside == 0 && tile.allowance[i] == 0;
+      if (end && IsWrongEnd(actual_, rule_, block.first + first + i, golden[i])) {
+        tile.need[i] = std::numeric_limits<double>::denorm_min();
+      }
     }
     JudgeTile(block, first, count, tile, &part);
+    if (rule_.mode == SumMode::kCertified) {
+      part.suspects += CountSuspects(block, rule_, first, count, tile);
+    }
   }
   Slot& slot = slots_[std::hash<std::thread::id>{}(std::this_thread::get_id()) % slots_.size()];
   const std::lock_guard lock(slot.mutex);

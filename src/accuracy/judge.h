@@ -21,7 +21,8 @@ struct OutputVerdict {
   std::size_t elements = 0;          // judged
   std::size_t violations = 0;        // need > allowance, or finite against non-finite
   std::size_t nonfinite_errors = 0;  // of those: NaN or infinity where none belongs, or the reverse
-  std::size_t nonzero_reference = 0;  // finite pairs whose reference is not 0: none shows nothing
+  std::size_t suspects = 0;          // passed, by the certified bound, but outside the sharp one
+  std::size_t nonzero_reference = 0;  // right or wrong beside a reference that is not 0 or NaN
   double margin = 0;                  // largest need / allowance; infinity for a non-finite error
   std::size_t worst = 0;              // row-major index of margin
   double worst_actual = 0;            // the device's element there

@@ -36,17 +36,39 @@ using Binary32 = BinaryFormat<std::uint32_t, 23, -126>;
 using Binary16 = BinaryFormat<std::uint16_t, 10, -14>;
 using BFloat = BinaryFormat<std::uint16_t, 7, -126>;
 
+// How far the preimage of an element reaches, in half steps from it: towards zero and away from it.
+struct Reach {
+  std::int64_t inward, outward;
+};
+
+Reach ReachOf(Rounding rounding) {
+  switch (rounding) {
+    case Rounding::kNearestEven: return {1, 1};
+    case Rounding::kFaithful: return {2, 2};
+    case Rounding::kTowardZero: return {0, 2};
+  }
+  throw std::logic_error("no such rounding");
+}
+
 template <typename Format>
-void Fill(const void* address, std::size_t count, double* low, double* high) {
+void Fill(const BoundRule& rule, const void* address, std::size_t count, double* low,
+          double* high) {
   const auto* bytes = static_cast<const std::byte*>(address);
+  const Reach reach = ReachOf(rule.rounding);
+  // From here on outwards nothing but the largest number is left, or infinity.
+  const bool never_infinite = rule.saturates || rule.rounding == Rounding::kTowardZero;
+  const std::int64_t last = Format::kInfinity - (never_infinite ? 1 : 0);
   for (std::size_t i = 0; i < count; ++i) {
     typename Format::Bits bits{};
     std::memcpy(&bits, bytes + i * sizeof bits, sizeof bits);
     const std::int64_t magnitude = bits & (Format::kSign - 1);
-    double inner = Format::Point(2 * magnitude - 1), outer = Format::Point(2 * magnitude + 1);
-    if (magnitude >= Format::kInfinity) {
+    // Zero reaches as far to either side.
+    const std::int64_t inward = magnitude == 0 ? reach.outward : reach.inward;
+    double inner = Format::Point(2 * magnitude - inward);
+    double outer = Format::Point(2 * magnitude + reach.outward);
+    if (magnitude >= last) {
       outer = std::numeric_limits<double>::infinity();
-      if (magnitude > Format::kInfinity) inner = outer = std::numeric_limits<double>::quiet_NaN();
+      if (magnitude > last) inner = outer = std::numeric_limits<double>::quiet_NaN();
     }
     const bool negative = (bits & Format::kSign) != 0;
     low[i] = negative ? -outer : inner;
@@ -56,12 +78,12 @@ void Fill(const void* address, std::size_t count, double* low, double* high) {
 
 }  // namespace
 
-void RoundingPreimages(DType dtype, const void* address, std::size_t count, double* low,
-                       double* high) {
+void RoundingPreimages(DType dtype, const BoundRule& rule, const void* address, std::size_t count,
+                       double* low, double* high) {
   switch (dtype) {
-    case DType::kFloat32: return Fill<Binary32>(address, count, low, high);
-    case DType::kFloat16: return Fill<Binary16>(address, count, low, high);
-    case DType::kBFloat16: return Fill<BFloat>(address, count, low, high);
+    case DType::kFloat32: return Fill<Binary32>(rule, address, count, low, high);
+    case DType::kFloat16: return Fill<Binary16>(rule, address, count, low, high);
+    case DType::kBFloat16: return Fill<BFloat>(rule, address, count, low, high);
     case DType::kFloat64:
       LoadAll(dtype, address, count, low);
       return LoadAll(dtype, address, count, high);
@@ -69,6 +91,14 @@ void RoundingPreimages(DType dtype, const void* address, std::size_t count, doub
     case DType::kInt32: break;
   }
   throw std::logic_error("integers have no rounding preimage");
+}
+
+bool IsOwnEnd(DType dtype, Rounding rounding, const void* address, double end) {
+  const double element = Load(dtype, address);
+  if (element == end) return true;
+  if (rounding != Rounding::kNearestEven) return false;
+  // Store() decides ties as IEEE 754 does.
+  return Round(dtype, end) == element;
 }
 
 }  // namespace normgrad

@@ -3,10 +3,51 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 
 #include <fmt/format.h>
 
+#include "base/random.h"
+
 namespace normgrad {
+namespace {
+
+/// Memory that aclrtMalloc gives, and a workspace, is aligned to as much.
+constexpr std::size_t kMoveBytes = 64;
+
+/// Where byte `byte` of a tensor's storage lies: "in element [3, 17]", or behind the one before it,
+/// or before the first.
+std::string PlaceOf(const Layout& layout, std::size_t element_bytes, std::size_t byte) {
+  const std::size_t count = ElementCount(layout.shape);
+  if (count == 0) return "of a tensor without elements";
+  const auto target = static_cast<std::int64_t>(byte / element_bytes);
+  std::size_t before = 0, first = 0;
+  std::int64_t before_at = -1, first_at = std::numeric_limits<std::int64_t>::max();
+  for (std::size_t flat = 0; flat < count; ++flat) {
+    std::int64_t at = layout.offset;
+    std::size_t rest = flat;
+    for (std::size_t axis = layout.shape.size(); axis-- > 0;) {
+      const auto extent = static_cast<std::size_t>(layout.shape[axis]);
+      at += static_cast<std::int64_t>(rest % extent) * layout.strides[axis];
+      rest /= extent;
+    }
+    if (at <= target && at > before_at) {
+      before_at = at;
+      before = flat;
+    }
+    if (at < first_at) {
+      first_at = at;
+      first = flat;
+    }
+  }
+  return fmt::format("{} element {}",
+                     before_at < 0         ? "before"
+                     : before_at == target ? "in"
+                                           : "behind",
+                     IndexText(layout.shape, before_at < 0 ? first : before));
+}
+
+}  // namespace
 
 HostTensor AsHostTensor(const Case& the_case, std::size_t index,
                         const std::vector<std::byte>& dense) {
@@ -64,16 +105,38 @@ CaseRun::CaseRun(const Case& the_case, const Device& device,
     : case_(the_case),
       device_(device),
       bound_(device.library().Bind(*the_case.op)),
-      inputs_(std::move(inputs)),
-      args_(device) {
+      inputs_(std::move(inputs)) {
   const std::vector<CallArg> args = ArgsOf(case_);
   for (std::size_t i = 0; i < args.size(); ++i) {
-    const Param& param = op().params[i];
-    const auto& slot = slots_.emplace_back(MakeSlot(param, args[i]));
-    args_.Add(param, args[i], slot != nullptr ? slot->layout : Layout{},
-              slot != nullptr ? slot->buffer.data() : nullptr);
+    slots_.push_back(MakeSlot(op().params[i], args[i]));
   }
+  MakeArgs();
   Reset(Poison::kFirst);
+}
+
+void CaseRun::MakeArgs() {
+  const std::vector<CallArg> args = ArgsOf(case_);
+  args_.emplace(device_);
+  for (std::size_t i = 0; i < args.size(); ++i) {
+    const Slot* const slot = slots_[i].get();
+    args_->Add(op().params[i], args[i], slot != nullptr ? slot->layout : Layout{},
+               slot != nullptr ? slot->buffer.data() : nullptr);
+  }
+}
+
+/// Every tensor gets a distance of its own, so that none keeps its place relative to another.
+void CaseRun::Place(Placement placement) {
+  if (placement == placement_) return;
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    if (slots_[i] == nullptr) continue;
+    const std::size_t shift = placement == Placement::kAligned ? 0
+                              : placement == Placement::kMoved
+                                  ? (i + 1) * kMoveBytes
+                                  : (2 * i + 1) * slots_[i]->element_bytes;
+    slots_[i]->buffer.Shift(shift);
+  }
+  placement_ = placement;
+  MakeArgs();
 }
 
 /// Memory for the tensor of a param; null where none is passed.
@@ -95,25 +158,35 @@ std::unique_ptr<CaseRun::Slot> CaseRun::MakeSlot(const Param& param, const CallA
                                      {}});
 }
 
-void CaseRun::WriteSlot(std::size_t index, Poison poison) {
+void CaseRun::WriteSlot(std::size_t index, const Poisons& poisons) {
   Slot& slot = *slots_[index];
-  slot.image.assign(slot.buffer.size(), PoisonByte(poison));
+  const bool output = slot.param->kind == Param::Kind::kOutput;
+  const bool split = output && poisons.outputs != poisons.gaps;
+  slot.image.assign(slot.buffer.size(),
+                    PoisonByte(output && !split ? poisons.outputs : poisons.gaps));
+  if (split) {
+    const std::vector<std::byte> elements(ElementCount(slot.layout.shape) * slot.element_bytes,
+                                          PoisonByte(poisons.outputs));
+    Scatter(slot.layout, slot.element_bytes, elements.data(), slot.image.data());
+  }
   const bool has_data = inputs_ != nullptr && !inputs_->tensors[index].empty();
   if (has_data && !case_.changes.contains(slot.param->name)) {
     Scatter(slot.layout, slot.element_bytes, inputs_->tensors[index].data(), slot.image.data());
   }
-  slot.buffer.Write(slot.image, poison);
+  slot.buffer.Write(slot.image, poisons.guards);
 }
 
-void CaseRun::Reset(Poison poison) {
+void CaseRun::Reset(Poison poison) { Reset(Poisons::All(poison)); }
+
+void CaseRun::Reset(const Poisons& poisons) {
   for (std::size_t i = 0; i < slots_.size(); ++i) {
-    if (slots_[i] != nullptr) WriteSlot(i, poison);
+    if (slots_[i] != nullptr) WriteSlot(i, poisons);
   }
-  if (workspace_ != nullptr) workspace_->WritePoison(poison);
+  if (workspace_ != nullptr) workspace_->WritePoison(poisons.workspace);
 }
 
 Reply CaseRun::TryPhaseOne(std::uint64_t* workspace_bytes, aclOpExecutor** executor) const {
-  return device_.TryPhaseOne(bound_, args_.All(), workspace_bytes, executor);
+  return device_.TryPhaseOne(bound_, args_->All(), workspace_bytes, executor);
 }
 
 Reply CaseRun::TryPhaseTwo(std::byte* workspace, std::uint64_t workspace_bytes,
@@ -124,30 +197,67 @@ Reply CaseRun::TryPhaseTwo(std::byte* workspace, std::uint64_t workspace_bytes,
 double CaseRun::PhaseOne() {
   using Clock = std::chrono::steady_clock;
   const auto start = Clock::now();
-  prepared_ = device_.PhaseOneOf(bound_, args_.All());
+  prepared_ = device_.PhaseOneOf(bound_, args_->All());
   const std::chrono::duration<double> seconds = Clock::now() - start;
   if (prepared_.workspace_bytes == 0) {
     workspace_.reset();
   } else if (workspace_ == nullptr || workspace_->size() != prepared_.workspace_bytes) {
     workspace_ = std::make_unique<GuardedBuffer>(device_, prepared_.workspace_bytes);
   }
+  if (workspace_ != nullptr) workspace_->Shift(placement_ == Placement::kMoved ? kMoveBytes : 0);
   return seconds.count();
 }
 
-void CaseRun::Launch(Poison poison, bool deterministic) {
-  Reset(poison);
-  device_.SetDeterministic(deterministic);
+void CaseRun::PhaseTwo(const SideStream* side) {
+  device_.PhaseTwoOf(bound_, &prepared_, workspace_ != nullptr ? workspace_->data() : nullptr,
+                     side);
+}
+
+void CaseRun::Prepare(const Setup& setup) {
+  Place(setup.placement);
+  Reset(setup.poisons);
+  device_.SetDeterministic(setup.deterministic);
   PhaseOne();
-  if (workspace_ != nullptr) workspace_->WritePoison(poison);
-  device_.PhaseTwoOf(bound_, &prepared_, workspace_ != nullptr ? workspace_->data() : nullptr);
+  if (workspace_ != nullptr) workspace_->WritePoison(setup.poisons.workspace);
+}
+
+void CaseRun::Launch(const Setup& setup) {
+  Prepare(setup);
+  PhaseTwo();
   device_.Synchronize();
 }
 
+void CaseRun::LaunchBeside(CaseRun* neighbour, const Setup& setup) {
+  neighbour->Prepare(setup);
+  Prepare(setup);
+  const SideStream side(device_);
+  neighbour->PhaseTwo(&side);
+  PhaseTwo();
+  device_.Synchronize();
+}
+
+Reply CaseRun::LaunchTwice(const Setup& setup, const std::function<void()>& after) {
+  Prepare(setup);
+  Reply reply = device_.MakeRepeatable(prepared_);
+  for (int launch = 0; launch < 2 && reply.status == 0; ++launch) {
+    if (launch > 0) Reset(setup.poisons);
+    reply = device_.TryPhaseTwo(bound_, workspace_ != nullptr ? workspace_->data() : nullptr,
+                                prepared_.workspace_bytes, prepared_.executor.get());
+    if (reply.status != 0) break;
+    device_.Synchronize();
+    after();
+  }
+  prepared_.executor.reset();
+  return reply;
+}
+
 CaseRun::Times CaseRun::LaunchTimed() {
+  if (placement_ != Placement::kAligned) {
+    Place(Placement::kAligned);
+    Reset(Poison::kFirst);
+  }
   const double phase_one = PhaseOne();
-  const double kernel = device_.TimeSeconds([this] {
-    device_.PhaseTwoOf(bound_, &prepared_, workspace_ != nullptr ? workspace_->data() : nullptr);
-  });
+  const double kernel = device_.TimeSeconds([this] { PhaseTwo(); });
   return {phase_one, kernel};
 }
 
@@ -174,8 +284,10 @@ std::vector<std::byte> CaseRun::Storage(std::size_t index) const {
 
 std::optional<std::string> CaseRun::SlotDamage(const Slot& slot) const {
   const std::string name(slot.param->name);
-  if (const auto guard = slot.buffer.GuardDamage()) {
-    return fmt::format("{}: written out of bounds: {}", name, *guard);
+  if (const auto guard = slot.buffer.Damage()) {
+    return fmt::format("{}: written out of bounds: {}, {}", name, guard->text,
+                       guard->behind ? PlaceOf(slot.layout, slot.element_bytes, slot.buffer.size())
+                                     : PlaceOf(slot.layout, slot.element_bytes, 0));
   }
   std::vector<std::byte> now(slot.buffer.size());
   slot.buffer.Read(now);
@@ -191,9 +303,10 @@ std::optional<std::string> CaseRun::SlotDamage(const Slot& slot) const {
                                 : slot.param->kind == Param::Kind::kInput
                                     ? "the input was"
                                     : "an output that is not wanted was";
-  return fmt::format("{}: {} changed: byte {} of its storage was 0x{:02x}, is 0x{:02x}", name, what,
-                     changed - now.begin(), std::to_integer<unsigned>(*was),
-                     std::to_integer<unsigned>(*changed));
+  const auto at = static_cast<std::size_t>(changed - now.begin());
+  return fmt::format("{}: {} changed: byte {} of its storage, {}, was 0x{:02x}, is 0x{:02x}", name,
+                     what, at, PlaceOf(slot.layout, slot.element_bytes, at),
+                     std::to_integer<unsigned>(*was), std::to_integer<unsigned>(*changed));
 }
 
 std::optional<std::string> CaseRun::AnyChange() const {
@@ -218,12 +331,22 @@ std::vector<std::string> CaseRun::Damage() const {
     if (auto line = SlotDamage(*slot)) damage.push_back(std::move(*line));
   }
   if (workspace_ != nullptr) {
-    if (const auto guard = workspace_->GuardDamage()) {
+    if (const auto guard = workspace_->Damage()) {
       damage.push_back(fmt::format("workspace of {} bytes: written out of bounds: {}",
-                                   workspace_->size(), *guard));
+                                   workspace_->size(), guard->text));
     }
   }
   return damage;
+}
+
+std::uint64_t HashOf(const DenseTensors& outputs) {
+  std::uint64_t hash = HashText("");
+  for (const std::vector<std::byte>& output : outputs) {
+    // The length keeps bytes from wandering between outputs unseen.
+    hash = HashText(fmt::format("{} ", output.size()), hash);
+    hash = HashText({reinterpret_cast<const char*>(output.data()), output.size()}, hash);
+  }
+  return hash;
 }
 
 std::uint64_t CaseRun::tensor_bytes() const { return StorageBytes(case_); }

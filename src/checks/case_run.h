@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -22,6 +24,33 @@ using DenseTensors = std::vector<std::vector<std::byte>>;
 struct CaseInputs {
   DenseTensors tensors;
   bool exchangeable = false;  // terms of every sum are identically distributed and in random order
+  double quantum = 0;  // a power of two that every term of every sum is a multiple of; 0: unknown
+  bool exact_elements = false;  // with exact sums, every other float32 operation is exact too
+  bool exposing = false;        // promises: no scale of ones, no two tensors alike
+};
+
+/// What the parts of memory that hold no input hold before a launch.
+struct Poisons {
+  Poison outputs = Poison::kFirst;
+  Poison gaps = Poison::kFirst;    // between the elements of strided tensors
+  Poison guards = Poison::kFirst;  // around every tensor
+  Poison workspace = Poison::kFirst;
+
+  static Poisons All(Poison poison) { return {poison, poison, poison, poison}; }
+};
+
+/// Where the tensors of a case lie. All are legal: a view may begin at any element.
+enum class Placement {
+  kAligned,    // at multiples of 64 bytes, as aclrtMalloc gives them
+  kMoved,      // at other multiples of 64 bytes, the workspace too
+  kUnaligned,  // each an odd number of elements behind one, aligned to its element and no more
+};
+
+/// How a launch is made.
+struct Setup {
+  bool deterministic = false;  // ACL_OPT_DETERMINISTIC
+  Poisons poisons{};
+  Placement placement = Placement::kAligned;
 };
 
 /// The arguments of a call in the library's own types.
@@ -60,11 +89,26 @@ class CaseRun {
   const Device& device() const { return device_; }
   const std::shared_ptr<const CaseInputs>& inputs() const { return inputs_; }
 
+  /// The inputs from the next launch on: of the same case, with other values.
+  void UseInputs(std::shared_ptr<const CaseInputs> inputs) { inputs_ = std::move(inputs); }
+
   /// Poisons outputs, gaps, guards and workspace, writes the inputs afresh, runs both phases and
   /// waits for them.
-  void Launch(Poison poison, bool deterministic);
+  void Launch(const Setup& setup);
+  void Launch(Poison poison, bool deterministic) {
+    Launch({.deterministic = deterministic, .poisons = Poisons::All(poison)});
+  }
+
+  /// Launches while `neighbour`, which shares nothing with this case but the device, runs on a
+  /// stream of its own.
+  void LaunchBeside(CaseRun* neighbour, const Setup& setup);
+
+  /// Launches twice with one executor; calls `after` once each has been waited for. What the
+  /// library answers where it does not offer that.
+  Reply LaunchTwice(const Setup& setup, const std::function<void()>& after);
 
   /// Runs both phases once more on the buffers as they are; for timing.
+  /// Tensors lie where they lay at the start.
   struct Times {
     double phase_one_seconds = 0;  // host
     double kernel_seconds = 0;     // device, phase 2 alone
@@ -111,8 +155,13 @@ class CaseRun {
   };
 
   std::unique_ptr<Slot> MakeSlot(const Param& param, const CallArg& arg) const;
+  void Place(Placement placement);
+  void MakeArgs();
+  void Reset(const Poisons& poisons);
+  void Prepare(const Setup& setup);  // everything before phase 2
+  void PhaseTwo(const SideStream* side = nullptr);
   double PhaseOne();  // returns the host seconds of GetWorkspaceSize alone
-  void WriteSlot(std::size_t index, Poison poison);
+  void WriteSlot(std::size_t index, const Poisons& poisons);
   std::optional<std::string> SlotDamage(const Slot& slot) const;
 
   Case case_;
@@ -120,13 +169,17 @@ class CaseRun {
   BoundOperator bound_;
   std::shared_ptr<const CaseInputs> inputs_;
   std::vector<std::unique_ptr<Slot>> slots_;  // per param; null where no tensor is passed
-  DeviceArgs args_;
+  Placement placement_ = Placement::kAligned;
+  std::optional<DeviceArgs> args_;
   Prepared prepared_;
   std::unique_ptr<GuardedBuffer> workspace_;
 };
 
 /// Device bytes of all tensors' storage.
 std::uint64_t StorageBytes(const Case& the_case);
+
+/// A hash of every byte of the outputs of one launch; stable across processes.
+std::uint64_t HashOf(const DenseTensors& outputs);
 
 /// `dense` elements of param `index` as the oracle reads them; not present where the case does not
 /// use it.

@@ -2,12 +2,15 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 
+#include "accuracy/bound.h"
+#include "accuracy/standards.h"
 #include "checks/case_run.h"
 #include "golden/oracle.h"
 #include "report/result.h"
@@ -22,22 +25,35 @@ using Timer =
 /// Makes the inputs of a case. Injected by the runner.
 using Filler = std::function<std::shared_ptr<const CaseInputs>(const Case& the_case)>;
 
-/// The bytes of workspace that phase 1 of a case asks for in another process; where they are not
-/// known, nothing and the reason. Injected by the program.
-struct FreshBytes {
-  std::optional<std::uint64_t> bytes{};
+/// What another process knows of a case: a number, or nothing and the reason. Injected by the
+/// program.
+struct FreshNumber {
+  std::optional<std::uint64_t> value{};
   std::string unknown{};
 };
-using FreshWorkspace = std::function<FreshBytes(const Case& the_case)>;
+/// The bytes of workspace that phase 1 asks for.
+using FreshWorkspace = std::function<FreshNumber(const Case& the_case)>;
+/// HashOf() the outputs of a launch with ACL_OPT_DETERMINISTIC off or on.
+using FreshHash = std::function<FreshNumber(const Case& the_case, bool deterministic)>;
+
+/// Whether the legal calls that follow refused ones passed before any of these, by case id: one
+/// that never did says nothing about a refusal.
+using LegalCalls = std::map<std::string, bool>;
 
 /// What the user may set about checks.
 struct CheckOptions {
   unsigned threads = 1;  // of the oracle
-  int repeats = 5;       // launches per determinism mode; at least 2
+  int repeats = 5;       // plain launches per determinism mode; at least 2
   Profile profile = Profile::kExpanded;
+  double smallest_normal = 0x1p-126;  // the device may flush what is smaller; 0x1p-149: nothing
+  Rounding rounding = Rounding::kNearestEven;  // of results to the outputs' dtypes
+  bool saturates = false;  // results too large for their dtype become its largest number
+  const Standard* standard = nullptr;  // decides instead of the derived bound, if there is one
   Timer timer{};
   Filler fill{};
-  FreshWorkspace fresh_workspace{};  // empty: not looked at
+  std::shared_ptr<LegalCalls> legal_calls{};  // filled as the run goes on; null: not remembered
+  FreshWorkspace fresh_workspace{};           // empty: not looked at
+  FreshHash fresh_hash{};                     // empty: not looked at
 };
 
 /// The answer to one question about one case.
@@ -62,6 +78,8 @@ Answer CheckContract(CaseRun& run, const CheckOptions& options, Result* result);
 Answer CheckAccuracy(CaseRun& run, const CheckOptions& options, Result* result);
 Answer CheckMemory(CaseRun& run, const CheckOptions& options, Result* result);
 Answer CheckDeterminism(CaseRun& run, const CheckOptions& options, Result* result);
+Answer CheckBatch(CaseRun& run, const CheckOptions& options, Result* result);
+Answer CheckInvariants(CaseRun& run, const CheckOptions& options, Result* result);
 Answer CheckThroughput(CaseRun& run, const CheckOptions& options, Result* result);
 
 /// The accuracy of `outputs`, the elements of one launch, for a device that computes with this unit
@@ -69,9 +87,12 @@ Answer CheckThroughput(CaseRun& run, const CheckOptions& options, Result* result
 Answer JudgeOutputs(const CaseRun& run, const CheckOptions& options, const DenseTensors& outputs,
                     double roundoff);
 
-/// Where two runs' outputs first differ: "dxOut[2, 17]: run 3 has 0x3c01, run 1 has 0x3c00".
-/// Empty when they are equal byte for byte.
+/// The rule of the bound for a case on a device that computes with this unit roundoff.
+BoundRule RuleFor(const CaseRun& run, double roundoff);
+
+/// Where two runs' outputs first differ: "dxOut[2, 17]: run 3 has 0x3c01, run 1 has 0x3c00, 1 ULP
+/// apart". Empty when they are equal byte for byte. The first run is "run 1".
 std::string FirstDifference(const Case& the_case, const DenseTensors& first,
-                            const DenseTensors& other, int other_run);
+                            const DenseTensors& other, std::string_view other_run);
 
 }  // namespace normgrad

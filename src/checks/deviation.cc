@@ -68,8 +68,12 @@ bool UnwantedZeros(const Scene& scene) {
     if (param.kind != Param::Kind::kOutput || the_case.Uses(param)) continue;
     const std::vector<std::byte> storage = scene.run->Storage(i);
     if (storage.empty()) continue;
+    const Layout layout = MakeLayout(the_case.LayoutOf(param), the_case.ShapeOf(param));
+    const std::size_t element_bytes = SizeOf(the_case.DTypeOf(param));
+    std::vector<std::byte> elements(ElementCount(layout.shape) * element_bytes);
+    Gather(layout, element_bytes, storage.data(), elements.data());
     any = true;
-    if (std::ranges::any_of(storage, [](std::byte value) { return value != std::byte{0}; })) {
+    if (std::ranges::any_of(elements, [](std::byte value) { return value != std::byte{0}; })) {
       return false;
     }
   }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Does a launch write every output element and nothing else, whatever memory held before?
-#include <cstring>
-
+// Does a launch write every output element and nothing else, whatever memory held before and
+// wherever the tensors lie?
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -55,24 +54,74 @@ Pair LaunchWithBothPoisons(CaseRun& run, bool deterministic) {
   return pair;
 }
 
+/// A part of memory that holds no input.
+struct Part {
+  std::string_view name;
+  Poison Poisons::*poison;
+};
+constexpr Part kParts[] = {
+    {"the outputs held", &Poisons::outputs},
+    {"the gaps between elements hold", &Poisons::gaps},
+    {"lies around the tensors", &Poisons::guards},
+    {"the workspace held", &Poisons::workspace},
+};
+
+/// Which part of memory results follow: launches with one part at a time changed. With the option
+/// on, so that nothing else can make a difference.
+std::string Culprits(CaseRun& run, const DenseTensors& first) {
+  std::vector<std::string_view> culprits;
+  for (const Part& part : kParts) {
+    Setup setup{.deterministic = true};
+    setup.poisons.*part.poison = Poison::kSecond;
+    run.Launch(setup);
+    if (run.Outputs() != first) culprits.push_back(part.name);
+  }
+  if (culprits.empty()) return "what several parts of it held together";
+  return fmt::format("what {}", fmt::join(culprits, ", what "));
+}
+
+/// Whether tensors at addresses aligned to their elements, and no more, are treated as any other.
+std::vector<std::string> LaunchUnaligned(CaseRun& run, bool deterministic,
+                                         const DenseTensors& aligned) {
+  run.Launch({.deterministic = deterministic, .placement = Placement::kUnaligned});
+  std::vector<std::string> damage = run.Damage();
+  // By default a difference may be another order of summation.
+  if (deterministic) {
+    std::string difference =
+        FirstDifference(run.the_case(), aligned, run.Outputs(), "the unaligned run");
+    if (!difference.empty()) damage.push_back(std::move(difference));
+  }
+  for (std::string& line : damage) {
+    line = fmt::format("with tensors aligned to their elements only: {}", line);
+  }
+  return damage;
+}
+
+/// What is wrong with the memory of launches in one mode; empty when nothing is.
+std::vector<std::string> DamageOf(CaseRun& run, bool deterministic) {
+  Pair pair = LaunchWithBothPoisons(run, deterministic);
+  if (!pair.damage.empty()) return pair.damage;
+  if (deterministic) {
+    // With the option on, equal launches give equal bits, so a difference is the poison's.
+    const std::string difference =
+        FirstDifference(run.the_case(), pair.first, pair.second, "run 2");
+    if (!difference.empty()) {
+      run.Launch(Poison::kFirst, deterministic);
+      // Control: a kernel that differs with equal poison is the determinism check's to report.
+      if (run.Outputs() != pair.first) return {};
+      return {fmt::format("results depend on what memory held before: {}; it is {}", difference,
+                          Culprits(run, pair.first))};
+    }
+  }
+  return LaunchUnaligned(run, deterministic, pair.first);
+}
+
 }  // namespace
 
 Answer CheckMemory(CaseRun& run, const CheckOptions&, Result*) {
   // The option may choose another kernel: both modes are looked at.
-  std::vector<std::string> damage = LaunchWithBothPoisons(run, /*deterministic=*/false).damage;
-  if (damage.empty()) {
-    Pair pair = LaunchWithBothPoisons(run, /*deterministic=*/true);
-    damage = std::move(pair.damage);
-    // With the option on, equal launches give equal bits, so a difference is the poison's.
-    const std::string difference = FirstDifference(run.the_case(), pair.first, pair.second, 2);
-    if (damage.empty() && !difference.empty()) {
-      run.Launch(Poison::kFirst, /*deterministic=*/true);
-      // Control: a kernel that differs with equal poison is the determinism check's to report.
-      if (run.Outputs() == pair.first) {
-        damage.push_back(fmt::format("results depend on what memory held before: {}", difference));
-      }
-    }
-  }
+  std::vector<std::string> damage = DamageOf(run, /*deterministic=*/false);
+  if (damage.empty()) damage = DamageOf(run, /*deterministic=*/true);
   if (damage.empty()) return {};
   return {Outcome::kFailed, fmt::format("{}", fmt::join(damage, "; "))};
 }

@@ -37,6 +37,20 @@ DeviceMemory::~DeviceMemory() {
   if (address_ != nullptr && !device_->lost()) device_->library().api().free(address_);
 }
 
+SideStream::SideStream(const Device& device) : device_(device) {
+  device_.Check(device_.api_.create_stream(&stream_), "aclrtCreateStream");
+}
+
+SideStream::~SideStream() {
+  if (device_.lost()) return;
+  try {
+    device_.Synchronize(this);
+  } catch (const DeviceError&) {
+    // Of whoever launched the work: waited for here so that its memory is not taken away.
+  }
+  if (!device_.lost()) device_.api_.destroy_stream(stream_);
+}
+
 Device::Device(const DeviceLibrary& library, std::int32_t id, double timeout_seconds)
     : library_(library),
       api_(library.api()),
@@ -127,6 +141,7 @@ bool Device::Become(std::string_view product) const {
 
 void Device::SetThreads(unsigned threads) const {
   if (api_.set_threads != nullptr) Check(api_.set_threads(threads), "normgradSetThreads");
+  threads_ = threads;
 }
 
 DeviceMemory Device::Allocate(std::size_t bytes) const {
@@ -202,18 +217,28 @@ Prepared Device::PhaseOneOf(const BoundOperator& op, std::span<const Arg> args) 
   return prepared;
 }
 
-void Device::PhaseTwoOf(const BoundOperator& op, Prepared* prepared, std::byte* workspace) const {
-  Check(op.phase_two(workspace, prepared->workspace_bytes, prepared->executor.release(), stream_),
+Reply Device::MakeRepeatable(const Prepared& prepared) const {
+  if (api_.set_repeatable == nullptr) {
+    return {ACL_ERROR_API_NOT_SUPPORT, "the library has no aclSetAclOpExecutorRepeatable"};
+  }
+  return ReplyOf(api_.set_repeatable(prepared.executor.get()));
+}
+
+void Device::PhaseTwoOf(const BoundOperator& op, Prepared* prepared, std::byte* workspace,
+                        const SideStream* side) const {
+  Check(op.phase_two(workspace, prepared->workspace_bytes, prepared->executor.release(),
+                     side != nullptr ? side->get() : stream_),
         op.api);
 }
 
-void Device::Synchronize() const {
+void Device::Synchronize(const SideStream* side) const {
   constexpr std::int32_t kMostGraceMs = 30'000;
-  const int status = api_.synchronize_stream(stream_, timeout_ms_);
+  const aclrtStream stream = side != nullptr ? side->get() : stream_;
+  const int status = api_.synchronize_stream(stream, timeout_ms_);
   if (status == ACL_ERROR_RT_STREAM_SYNC_TIMEOUT) {
     // The caller is about to give the call's memory back.
     const std::int32_t grace_ms = timeout_ms_ > kMostGraceMs / 10 ? kMostGraceMs : 10 * timeout_ms_;
-    lost_ = api_.synchronize_stream(stream_, grace_ms) == ACL_ERROR_RT_STREAM_SYNC_TIMEOUT;
+    lost_ = api_.synchronize_stream(stream, grace_ms) == ACL_ERROR_RT_STREAM_SYNC_TIMEOUT;
   }
   Check(status, "aclrtSynchronizeStreamWithTimeout");
 }

@@ -81,6 +81,21 @@ struct Prepared {
   std::unique_ptr<aclOpExecutor, ExecutorDeleter> executor{nullptr, ExecutorDeleter{nullptr}};
 };
 
+/// A stream beside the device's own, for work that runs at the same time. Waited for and destroyed
+/// with the object.
+class SideStream {
+ public:
+  explicit SideStream(const Device& device);
+  SideStream(const SideStream&) = delete;
+  SideStream& operator=(const SideStream&) = delete;
+  ~SideStream();
+  aclrtStream get() const { return stream_; }
+
+ private:
+  const Device& device_;
+  aclrtStream stream_ = nullptr;
+};
+
 /// One device of a library, with a stream of its own. One host thread drives it.
 /// Every function throws DeviceError when the library refuses.
 class Device {
@@ -109,6 +124,8 @@ class Device {
 
   /// Threads a CPU device may use; 0 for all. No effect on libraries without the extension.
   void SetThreads(unsigned threads) const;
+  bool CanSetThreads() const { return api_.set_threads != nullptr; }
+  unsigned threads() const { return threads_; }  // as last set
 
   DeviceMemory Allocate(std::size_t bytes) const;
   void Upload(std::byte* to, std::span<const std::byte> from) const;
@@ -131,11 +148,17 @@ class Device {
   Reply TryPhaseTwo(const BoundOperator& op, std::byte* workspace, std::uint64_t workspace_bytes,
                     aclOpExecutor* executor) const;
 
-  /// Enqueues phase 2 on the stream; does not wait. Consumes the executor, as the ABI does.
-  void PhaseTwoOf(const BoundOperator& op, Prepared* prepared, std::byte* workspace) const;
-  /// Waits for the stream. When that takes longer than the limit, waits ten times as long for the
-  /// launch to end before it throws; if even then it has not, the device is lost().
-  void Synchronize() const;
+  /// Lets phase 2 run more than once on an executor, which it then no longer consumes. A status
+  /// that is not 0 means that this library, or this executor, does not offer it.
+  Reply MakeRepeatable(const Prepared& prepared) const;
+
+  /// Enqueues phase 2 on the stream, or on `side`; does not wait. Consumes the executor, as the ABI
+  /// does.
+  void PhaseTwoOf(const BoundOperator& op, Prepared* prepared, std::byte* workspace,
+                  const SideStream* side = nullptr) const;
+  /// Waits for the stream, or for `side`. When that takes longer than the limit, waits ten times as
+  /// long for the launch to end before it throws; if even then it has not, the device is lost().
+  void Synchronize(const SideStream* side = nullptr) const;
 
   /// A launch never ended and may still read and write its memory. Nothing is given back any more,
   /// and the library must not be torn down: leave the process with std::_Exit.
@@ -154,6 +177,8 @@ class Device {
   void CopyOnDevice(std::byte* to, const std::byte* from, std::size_t bytes) const;
 
  private:
+  friend class SideStream;
+
   void Open();
   void Close() noexcept;
   void Check(int status, std::string_view call) const;
@@ -170,6 +195,7 @@ class Device {
   aclrtStream stream_ = nullptr;
   aclrtEvent start_ = nullptr;
   aclrtEvent stop_ = nullptr;
+  mutable unsigned threads_ = 0;
   mutable bool lost_ = false;
 };
 

@@ -64,8 +64,11 @@ DeviceLibrary::DeviceLibrary(std::vector<std::string> paths) : paths_(std::move(
   required(api_.destroy_bool_array, "aclDestroyBoolArray");
   required(api_.destroy_executor, "aclDestroyAclOpExecutor");
   optional(api_.device_info, "aclrtGetDeviceInfo");
+  optional(api_.set_repeatable, "aclSetAclOpExecutorRepeatable");
   optional(api_.set_product, "normgradSetProduct");
   optional(api_.set_threads, "normgradSetThreads");
+  optional(api_.faults, "normgradFaults");
+  optional(api_.set_fault, "normgradSetFault");
 }
 
 void* DeviceLibrary::Find(const std::string& name) const {

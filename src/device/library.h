@@ -8,6 +8,7 @@
 #include "abi/acl_abi.h"
 #include "device/entry_points.h"
 #include "normgrad/device.h"
+#include "normgrad/faults.h"
 #include "ops/operator.h"
 
 namespace normgrad {
@@ -42,10 +43,15 @@ struct Api {
   decltype(&::aclCreateBoolArray) create_bool_array = nullptr;
   decltype(&::aclDestroyBoolArray) destroy_bool_array = nullptr;
   decltype(&::aclDestroyAclOpExecutor) destroy_executor = nullptr;
-  decltype(&::aclrtGetDeviceInfo) device_info = nullptr;  // null in old releases
+  // Null in old releases.
+  decltype(&::aclrtGetDeviceInfo) device_info = nullptr;
+  decltype(&::aclSetAclOpExecutorRepeatable) set_repeatable = nullptr;
   // Ours only: null in a vendor's library.
   decltype(&::normgradSetProduct) set_product = nullptr;
   decltype(&::normgradSetThreads) set_threads = nullptr;
+  // The faulty device's only.
+  decltype(&::normgradFaults) faults = nullptr;
+  decltype(&::normgradSetFault) set_fault = nullptr;
 };
 
 /// Phase 2 of every operator.

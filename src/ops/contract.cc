@@ -23,6 +23,16 @@ std::string DTypeRule(const Param& param) {
 std::string FormatRule(const Param& param) {
   return fmt::format("{} has no private format", param.name);
 }
+std::string NegativeRule(const Param& param) {
+  return fmt::format("{} is not negative", param.name);
+}
+constexpr std::string_view kProductRule = "the product supports the operator";
+
+/// Whether a mask says which outputs of `op` are wanted.
+bool HasMask(const Operator& op) {
+  return std::ranges::find(op.params, Param::Kind::kOutputMask, &Param::kind) != op.params.end();
+}
+
 std::string MaskRule(const Operator& op, const Param& param) {
   return fmt::format("{} has {} elements", param.name, OutputCount(op));
 }
@@ -82,7 +92,7 @@ class Checker {
   std::optional<Violation> Check() {
     if (auto violation = CheckNull()) return violation;
     if (!SupportOn(op_, product_).supported) {
-      return Violation{Kind::kProduct, kAclnnParamInvalid, "the product supports the operator",
+      return Violation{Kind::kProduct, kAclnnParamInvalid, std::string(kProductRule),
                        fmt::format("{} does not support {}", product_, op_.api)};
     }
     if (auto violation = CheckDTypes()) return violation;
@@ -112,18 +122,13 @@ class Checker {
         const Param& param = op_.params[i];
         const bool required = !param.optional && wanted_[i];
         if (args_[i].present || !required || param.null_is_invalid != invalid) continue;
-        const bool masked = param.kind == Param::Kind::kOutput && HasMask();
+        const bool masked = param.kind == Param::Kind::kOutput && HasMask(op_);
         return Violation{Kind::kNullPointer, invalid ? kAclnnParamInvalid : kAclnnParamNullptr,
                          masked ? WantedRule(param) : NotNullRule(param.name),
                          fmt::format("{}: is null", param.name)};
       }
     }
     return std::nullopt;
-  }
-
-  bool HasMask() const {
-    return std::ranges::find(op_.params, Param::Kind::kOutputMask, &Param::kind) !=
-           op_.params.end();
   }
 
   /// Narrows the rows of the table tensor by tensor; the one that leaves none is the offender.
@@ -269,8 +274,7 @@ class Checker {
       if (param.IsTensor() || !args_[i].present) continue;
       for (const std::int64_t extent : args_[i].shape) {
         if (extent >= 0) continue;
-        return Violation{Kind::kShape, op_.shape_status,
-                         fmt::format("{} is not negative", param.name),
+        return Violation{Kind::kShape, op_.shape_status, NegativeRule(param),
                          fmt::format("{}: {} is negative", param.name, extent)};
       }
     }
@@ -357,12 +361,11 @@ std::string NotNullRule(std::string_view pointer) { return fmt::format("{} is no
 
 std::vector<DocumentedRule> DocumentedRules(const Operator& op, std::string_view product) {
   if (!SupportOn(op, product).supported) {
-    return {{kAclnnParamInvalid, "the product supports the operator"}};
+    return {{kAclnnParamInvalid, std::string(kProductRule)}};
   }
   std::vector<DocumentedRule> rules = {{kAclnnParamNullptr, NotNullRule("workspaceSize")},
                                        {kAclnnParamNullptr, NotNullRule("executor")}};
-  const bool has_mask =
-      std::ranges::find(op.params, Param::Kind::kOutputMask, &Param::kind) != op.params.end();
+  const bool has_mask = HasMask(op);
   for (const Param& param : op.params) {
     if (param.optional || param.kind == Param::Kind::kExtent) continue;
     rules.push_back({param.null_is_invalid ? kAclnnParamInvalid : kAclnnParamNullptr,
@@ -378,6 +381,13 @@ std::vector<DocumentedRule> DocumentedRules(const Operator& op, std::string_view
     }
     if (param.kind == Param::Kind::kOutputMask) {
       rules.push_back({op.shape_status, MaskRule(op, param)});
+    }
+    if (param.kind == Param::Kind::kExtent || param.kind == Param::Kind::kExtents) {
+      // A group that is not positive has a rule of its own.
+      const bool own = std::ranges::any_of(op.rules, [&](const Rule& rule) {
+        return rule.text == fmt::format("{} is positive", param.name);
+      });
+      if (!own) rules.push_back({op.shape_status, NegativeRule(param)});
     }
     if (!param.IsTensor()) continue;
     if (IsRankFree(param)) rules.push_back({op.shape_status, MostAxesRule(param)});

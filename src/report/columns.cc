@@ -33,6 +33,14 @@ std::string Margins(const Result& result) {
   return fmt::format("{}", fmt::join(margins, " "));
 }
 
+std::string Standards(const Result& result) {
+  std::vector<std::string> answers;
+  for (const StandardResult& standard : StandardsOf(result)) {
+    answers.push_back(fmt::format("{}={}", standard.name, standard.passed ? "pass" : "fail"));
+  }
+  return fmt::format("{}", fmt::join(answers, " "));
+}
+
 std::string OfWorst(const Result& result, std::string (*text)(const OutputResult& output)) {
   const OutputResult* worst = WorstOutput(result);
   return worst == nullptr ? "" : text(*worst);
@@ -125,8 +133,20 @@ constexpr Column kColumns[] = {
      }},
     {"margin_term", "", "term that dominates the allowance there: local, sum or flush",
      [](const Result& r) { return OfWorst(r, [](const OutputResult& o) { return o.dominant; }); }},
+    {"oracle_error", "1",
+     "largest difference of the reference from a second opinion, over the allowance; above 2^-10 "
+     "there is no verdict",
+     [](const Result& r) {
+       double worst = 0;
+       for (const OutputResult& output : r.outputs) worst = std::max(worst, output.oracle_error);
+       return r.outputs.empty() ? "" : Number(worst);
+     }},
     {"margins", "1", "largest margin of every output, `output=margin`, separated by spaces",
      Margins},
+    {"standards", "",
+     "what published standards say of all outputs, whatever decides: `standard=pass` or "
+     "`standard=fail`, separated by spaces",
+     Standards},
     {"runs", "runs", "launches compared bit by bit, ACL_OPT_DETERMINISTIC off",
      [](const Result& r) { return OfRepeats(r, false, Runs); }},
     {"differing_runs", "runs", "of those, different from the first",

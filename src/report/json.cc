@@ -30,6 +30,15 @@ void Fields(T& r, auto&& field) {
   field("seconds", r.seconds);
 }
 
+template <Is<StandardResult> T>
+void Fields(T& r, auto&& field) {
+  field("name", r.name);
+  field("passed", r.passed);
+  field("statistic", r.statistic);
+  field("value", r.value);
+  field("limit", r.limit);
+}
+
 template <Is<OutputResult> T>
 void Fields(T& r, auto&& field) {
   field("name", r.name);
@@ -43,6 +52,28 @@ void Fields(T& r, auto&& field) {
   field("worst_allowance", r.worst_allowance);
   field("dominant", r.dominant);
   field("max_abs_error", r.max_abs_error);
+  field("oracle_samples", r.oracle_samples);
+  field("oracle_error", r.oracle_error);
+  field("standards", r.standards);
+}
+
+template <Is<PerturbationResult> T>
+void Fields(T& r, auto&& field) {
+  field("name", r.name);
+  field("runs", r.runs);
+  field("differing", r.differing);
+  field("first_difference", r.first_difference);
+  field("note", r.note);
+}
+
+template <Is<PropertyResult> T>
+void Fields(T& r, auto&& field) {
+  field("name", r.name);
+  field("label", r.label);
+  field("compared", r.compared);
+  field("violations", r.violations);
+  field("first", r.first);
+  field("note", r.note);
 }
 
 template <Is<DeterminismResult> T>
@@ -53,6 +84,7 @@ void Fields(T& r, auto&& field) {
   field("differing", r.differing);
   field("first_difference", r.first_difference);
   field("divergence_bound", r.divergence_bound);
+  field("perturbations", r.perturbations);
 }
 
 template <Is<TimingResult> T>
@@ -105,6 +137,7 @@ void Fields(T& r, auto&& field) {
   field("checks", r.checks);
   field("outputs", r.outputs);
   field("determinism", r.determinism);
+  field("properties", r.properties);
   field("throughput", r.throughput);
   field("deviations", r.deviations);
   field("workspace_bytes", r.workspace_bytes);
@@ -122,6 +155,9 @@ void Fields(T& r, auto&& field) {
   field("device_description", r.device_description);
   field("host", r.host);
   field("profile", r.profile);
+  field("standard", r.standard);
+  field("arithmetic", r.arithmetic);
+  field("oracle_gradient_error", r.oracle_gradient_error);
   field("repeats", r.repeats);
   field("threads", r.threads);
   field("timeout_seconds", r.timeout_seconds);
@@ -252,6 +288,18 @@ Json WriteCoverage(const Overview& overview) {
   return operators;
 }
 
+Json WriteStandards(const Overview& overview) {
+  Json tallies = Json::array();
+  for (const StandardTally& tally : overview.standards()) {
+    tallies.push_back({{"standard", tally.name},
+                       {"both_pass", tally.both_pass},
+                       {"both_fail", tally.both_fail},
+                       {"only_standard_fails", tally.standard_fails},
+                       {"only_bound_fails", tally.bound_fails}});
+  }
+  return tallies;
+}
+
 Json WriteDeviations(const Overview& overview) {
   Json tallies = Json::array();
   for (const DeviationTally& tally : overview.deviations()) {
@@ -286,10 +334,12 @@ std::string JsonRow(const Result& result, bool first) {
 
 std::string JsonTail(const Overview& overview) {
   return fmt::format(
-      "\n],\n\"totals\": {},\n\"coverage\": {},\n\"deviations\": {},\n\"finished\": "
+      "\n],\n\"totals\": {},\n\"standards\": {},\n\"coverage\": {},\n\"deviations\": "
+      "{},\n\"finished\": "
       "{},\n\"finished_utc\": {}\n}}\n",
-      Dump(WriteTotals(overview.totals())), Dump(WriteCoverage(overview)),
-      Dump(WriteDeviations(overview)), overview.finished(), Dump(overview.finished_utc()));
+      Dump(WriteTotals(overview.totals())), Dump(WriteStandards(overview)),
+      Dump(WriteCoverage(overview)), Dump(WriteDeviations(overview)), overview.finished(),
+      Dump(overview.finished_utc()));
 }
 
 }  // namespace normgrad

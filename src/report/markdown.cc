@@ -139,6 +139,26 @@ std::string MarginsSection(const Overview& overview) {
   return text;
 }
 
+std::string StandardsSection(const Overview& overview) {
+  std::string text = "\n## Published standards\n\n";
+  if (overview.standards().empty()) return text + "No output was judged.\n";
+  text += fmt::format(
+      "What published standards of accuracy say of the same outputs, in cases, beside the bound "
+      "derived for every element. Decisive in this run: {}.\n\n",
+      overview.info().standard == "derived" ? "the derived bound"
+                                            : "standard " + overview.info().standard);
+  static constexpr std::array<std::string_view, 5> kNames = {
+      "standard", "both pass", "both fail", "only the standard fails", "only the bound fails"};
+  text += TableHead(kNames);
+  for (const StandardTally& tally : overview.standards()) {
+    const std::string cells[] = {
+        tally.name, fmt::to_string(tally.both_pass), fmt::to_string(tally.both_fail),
+        fmt::to_string(tally.standard_fails), fmt::to_string(tally.bound_fails)};
+    text += TableRow(cells);
+  }
+  return text;
+}
+
 std::string CoverageSection(const Overview& overview) {
   std::string text = "\n## Coverage\n\n";
   if (!overview.finished()) return text + "Worked out when the run has finished.\n";
@@ -219,14 +239,18 @@ std::string MarkdownHead(const RunInfo& info) {
   row("device library", info.device_library);
   row("device", info.device_description);
   row("host", info.host);
-  row("settings",
-      fmt::format("profile {}, {}, {}, timeout {} s", info.profile, Counted(info.repeats, "repeat"),
-                  Counted(info.threads, "thread"), info.timeout_seconds));
+  row("settings", fmt::format("profile {}, standard {}, {}, {}, timeout {} s", info.profile,
+                              info.standard, Counted(info.repeats, "repeat"),
+                              Counted(info.threads, "thread"), info.timeout_seconds));
+  row("arithmetic", info.arithmetic);
+  row("oracle",
+      fmt::format("gradients differ from its forward pass by {:.2g}", info.oracle_gradient_error));
   row("planned", fmt::format("{}, {}", Counted(info.planned_cases, "case"),
                              Counted(info.planned_checks, "check")));
   text +=
       "\n[Totals](#totals) · [Failures](#failures) · [Margins](#margins) · "
-      "[Coverage](#coverage) · [Throughput](#throughput)\n\n<details>\n<summary>All "
+      "[Published standards](#published-standards) · [Coverage](#coverage) · "
+      "[Throughput](#throughput)\n\n<details>\n<summary>All "
       "cases</summary>\n\n";
   return text + TableHead(kCaseColumns);
 }
@@ -238,8 +262,8 @@ std::string MarkdownRow(const Result& result, bool /*first*/) {
 std::string MarkdownTail(const Overview& overview) {
   const std::size_t limit = overview.finished() ? Overview::kKept : kWhileRunning;
   return "\n</details>\n\n" + TotalsSection(overview) + FailuresSection(overview, limit) +
-         MarginsSection(overview) + CoverageSection(overview) + DeviationsSection(overview) +
-         ThroughputSection(overview, limit);
+         MarginsSection(overview) + StandardsSection(overview) + CoverageSection(overview) +
+         DeviationsSection(overview) + ThroughputSection(overview, limit);
 }
 
 }  // namespace normgrad

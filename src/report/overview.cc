@@ -40,6 +40,21 @@ const OutputResult* WorstOutput(const Result& result) {
   return worst;
 }
 
+std::vector<StandardResult> StandardsOf(const Result& result) {
+  std::vector<StandardResult> standards;
+  for (const OutputResult& output : result.outputs) {
+    for (const StandardResult& standard : output.standards) {
+      const auto known = std::ranges::find(standards, standard.name, &StandardResult::name);
+      if (known == standards.end()) {
+        standards.push_back(standard);
+      } else if (known->passed && !standard.passed) {
+        *known = standard;
+      }
+    }
+  }
+  return standards;
+}
+
 Overview::Overview(RunInfo info) : info_(std::move(info)), totals_(Totals::Of(info_)) {}
 
 void Overview::Add(const Result& result) {
@@ -49,6 +64,7 @@ void Overview::Add(const Result& result) {
   const bool failed = IsFailure(result.outcome) && result.outcome != Outcome::kNotRun;
   if (failed && failures_.size() < kKept) failures_.push_back(result);
   AddMargins(result);
+  AddStandards(result);
   coverage_.Add(result);
   AddDeviations(result);
   if (result.throughput) AddThroughput(result);
@@ -83,6 +99,8 @@ void Overview::AddUnjudged(const Result& result) {
 }
 
 void Overview::AddMargins(const Result& result) {
+  // What a device is known to get wrong would hide what it gets right.
+  if (result.outcome == Outcome::kKnownDeviation) return;
   for (const OutputResult& output : result.outputs) {
     const auto key = [](const WorstMargin& margin) {
       return std::tie(margin.op, margin.output.name, margin.output.dtype);
@@ -99,6 +117,18 @@ void Overview::AddMargins(const Result& result) {
     ++entry->cases;
     entry->elements += output.elements;
     entry->violations += output.violations;
+  }
+}
+
+void Overview::AddStandards(const Result& result) {
+  const bool within_bound = std::ranges::all_of(
+      result.outputs, [](std::uint64_t n) { return n == 0; }, &OutputResult::violations);
+  for (const StandardResult& standard : StandardsOf(result)) {
+    auto tally = std::ranges::find(standards_, standard.name, &StandardTally::name);
+    if (tally == standards_.end()) tally = standards_.insert(tally, {.name = standard.name});
+    ++(standard.passed ? within_bound ? tally->both_pass : tally->bound_fails
+       : within_bound  ? tally->standard_fails
+                       : tally->both_fail);
   }
 }
 

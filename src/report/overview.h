@@ -33,6 +33,15 @@ struct DeviationTally {
   std::uint64_t seen = 0;
 };
 
+/// How a published standard and the derived bound judge the same cases.
+struct StandardTally {
+  std::string name{};
+  std::uint64_t both_pass = 0;
+  std::uint64_t both_fail = 0;
+  std::uint64_t standard_fails = 0;  // and the bound passes
+  std::uint64_t bound_fails = 0;     // and the standard passes
+};
+
 /// Cases that have no verdict, and why.
 struct Unjudged {
   Outcome outcome = Outcome::kSkipped;  // skipped, unsupported or not-run
@@ -78,6 +87,9 @@ class Overview {
   /// By number; those that are about no case are left out.
   const std::vector<DeviationTally>& deviations() const { return deviations_; }
 
+  /// One per published standard, in their order; empty if no output was judged.
+  const std::vector<StandardTally>& standards() const { return standards_; }
+
   /// What has been shown of the operators' documents.
   const Coverage& coverage() const { return coverage_; }
 
@@ -93,6 +105,7 @@ class Overview {
  private:
   void AddUnjudged(const Result& result);
   void AddMargins(const Result& result);
+  void AddStandards(const Result& result);
   void AddThroughput(const Result& result);
   void AddDeviations(const Result& result);
 
@@ -101,6 +114,7 @@ class Overview {
   std::vector<Result> failures_;
   std::vector<Unjudged> unjudged_;
   std::vector<WorstMargin> margins_;
+  std::vector<StandardTally> standards_;
   Coverage coverage_;
   std::vector<DeviationTally> deviations_;
   Throughput throughput_;
@@ -119,5 +133,9 @@ std::string ReasonOf(const Result& result, std::string_view check);
 
 /// The output with the largest margin, NaN being larger than anything; null if there is none.
 const OutputResult* WorstOutput(const Result& result);
+
+/// What each standard says of all outputs of a case: one that failed, else the first; empty if no
+/// output was judged.
+std::vector<StandardResult> StandardsOf(const Result& result);
 
 }  // namespace normgrad

@@ -62,6 +62,17 @@ struct CheckResult {
   bool operator==(const CheckResult&) const = default;
 };
 
+/// One output of a case under one published standard.
+struct StandardResult {
+  std::string name{};  // "cann-mixed"
+  bool passed = false;
+  std::string statistic{};  // what decided: "mismatched share", "mean relative error", …
+  double value = 0;         // of it
+  double limit = 0;         // what the standard allows it
+
+  bool operator==(const StandardResult&) const = default;
+};
+
 /// One output of a case against the float64 oracle.
 struct OutputResult {
   std::string name{};  // the vendor's spelling
@@ -75,18 +86,45 @@ struct OutputResult {
   double worst_allowance = 0;
   std::string dominant{};  // term that dominates the allowance there: local, sum, flush
   double max_abs_error = 0;
+  std::uint64_t oracle_samples = 0;  // elements at which the oracle was asked for a second opinion
+  double oracle_error = 0;           // largest difference of the two there, over the allowance
+  std::vector<StandardResult> standards{};  // every one, whatever decides
 
   bool operator==(const OutputResult&) const = default;
+};
+
+/// Runs that one thing sets apart from the first run of a determinism mode.
+struct PerturbationResult {
+  std::string name{};              // "repeat" is nothing; "moved", "unaligned", "load", …
+  std::uint64_t runs = 0;          // compared with the first run
+  std::uint64_t differing = 0;     // of those
+  std::string first_difference{};  // empty if none
+  std::string note{};              // why it was not tried
+
+  bool operator==(const PerturbationResult&) const = default;
+};
+
+/// A relation between runs, or between the elements of one, that needs no oracle.
+struct PropertyResult {
+  std::string name{};
+  std::string label{};           // "exact": bit for bit; "bound"; "no promise": no document asks it
+  std::uint64_t compared = 0;    // elements, or sums of them
+  std::uint64_t violations = 0;  // of those
+  std::string first{};           // the first violation; empty if none
+  std::string note{};            // why it was not tried
+
+  bool operator==(const PropertyResult&) const = default;
 };
 
 /// Repeated runs with equal inputs, option off or on.
 struct DeterminismResult {
   bool option = false;             // ACL_OPT_DETERMINISTIC
   bool promised = false;           // the document promises equal bits in this mode
-  std::uint64_t runs = 0;          // launches compared
+  std::uint64_t runs = 0;          // compared, the first included, whatever sets them apart
   std::uint64_t differing = 0;     // of those: runs that differ from the first
   std::string first_difference{};  // "dxOut[2, 17]: run 3 has 0x3c01, run 1 0x3c00"; empty if none
   double divergence_bound = 0;  // 95 % upper bound of the probability that a run differs, 3/(n-1)
+  std::vector<PerturbationResult> perturbations{};
 
   bool operator==(const DeterminismResult&) const = default;
 };
@@ -145,6 +183,7 @@ struct Result {
   std::vector<CheckResult> checks{};
   std::vector<OutputResult> outputs{};
   std::vector<DeterminismResult> determinism{};
+  std::vector<PropertyResult> properties{};  // of the batch and of invariants
   std::optional<ThroughputResult> throughput{};
   std::vector<DeviationResult> deviations{};  // empty on devices of ours
   std::uint64_t workspace_bytes = 0;
@@ -165,7 +204,10 @@ struct RunInfo {
   std::string device_description{};   // SoC name, version, memory: what the library says of itself
   std::string host{};                 // CPU model, cores, memory, kernel
   std::string profile{};              // rounding profile of the bound: "expanded" or "centred"
-  std::uint64_t repeats = 0;          // launches per determinism mode
+  std::string standard = "derived";   // decides accuracy: the derived bound, or a published one
+  std::string arithmetic{};           // what the device may do: "ftz allow, rounding rne"
+  double oracle_gradient_error = 0;   // oracle against differences of its forward pass, relative
+  std::uint64_t repeats = 0;          // plain launches per determinism mode
   std::uint64_t threads = 0;          // of the oracle and of a CPU device
   double timeout_seconds = 0;         // that one launch may take
   std::uint64_t planned_cases = 0;

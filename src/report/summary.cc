@@ -68,6 +68,25 @@ std::string Margins(const Overview& overview) {
   return text;
 }
 
+/// The standards that agree with the derived bound on every case in one line, the others one by
+/// one.
+std::string Standards(const Overview& overview) {
+  std::vector<std::string_view> agreeing;
+  std::string others;
+  for (const StandardTally& tally : overview.standards()) {
+    if (tally.standard_fails == 0 && tally.bound_fails == 0) {
+      agreeing.push_back(tally.name);
+    } else {
+      others += fmt::format("  {:<15}fails {} and passes {} against the bound\n", tally.name,
+                            Counted(tally.standard_fails, "case"), tally.bound_fails);
+    }
+  }
+  if (overview.standards().empty()) return "";
+  std::string text = "\nPublished standards beside the derived bound\n" + others;
+  if (agreeing.empty()) return text;
+  return text + fmt::format("  agree with it in every case: {}\n", fmt::join(agreeing, ", "));
+}
+
 std::string ShareText(const Share& share) {
   return fmt::format("{} of {}", share.shown, share.all);
 }
@@ -179,8 +198,8 @@ std::string Summary(const Overview& overview, std::span<const std::filesystem::p
       info.dropped_combinations == 0
           ? ""
           : fmt::format("; {} dropped", Counted(info.dropped_combinations, "combination")));
-  text += Counts(totals) + UnjudgedCases(overview) + Margins(overview) + CoverageTable(overview) +
-          Deviations(overview) + Throughput(overview);
+  text += Counts(totals) + UnjudgedCases(overview) + Margins(overview) + Standards(overview) +
+          CoverageTable(overview) + Deviations(overview) + Throughput(overview);
   if (!files.empty()) text += "\nReports\n";
   for (const auto& file : files) text += "  " + file.string() + "\n";
   return text + "\n" + Verdict(totals) + Failures(overview, files);

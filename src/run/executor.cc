@@ -117,6 +117,7 @@ Result Unanswered(const Case& the_case) {
 InProcessExecutor::InProcessExecutor(const Device& device, CheckOptions options, OnCheck on_check)
     : device_(device), options_(std::move(options)), on_check_(std::move(on_check)) {
   const unsigned threads = options_.threads;
+  options_.legal_calls = std::make_shared<LegalCalls>();
   options_.fill = [threads](const Case& the_case) { return FillInputs(the_case, threads); };
 }
 
@@ -156,13 +157,17 @@ Result InProcessExecutor::Execute(const Case& the_case) {
               fmt::format("the device is a {}, not {}", device_.SocName(), the_case.product)};
     }
     if (auto too_large = TooLarge(the_case, device_)) return *too_large;
+    const auto unfit = the_case.expectation ? std::nullopt : WhyFillDoesNotApply(the_case);
+    if (unfit) return {Outcome::kSkipped, fmt::format("fill {}: {}", the_case.fill, *unfit)};
     // A call made to be refused reads nothing.
     run = std::make_unique<CaseRun>(the_case, device_,
                                     the_case.expectation ? nullptr : options_.fill(the_case));
     result.tensor_bytes = run->tensor_bytes();
     return {};
   });
-  const auto deviations = DeviationsOf(the_case, device_);
+  // A case that could not be prepared shows nothing of the device.
+  const auto deviations = prepared.outcome == Outcome::kPassed ? DeviationsOf(the_case, device_)
+                                                               : std::vector<const Deviation*>();
   for (const Deviation* row : deviations) {
     const bool known = std::ranges::any_of(result.deviations, [&](const DeviationResult& other) {
       return other.number == row->number;

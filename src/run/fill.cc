@@ -3,12 +3,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <stdexcept>
 #include <utility>
 
-#include "base/parallel.h"
 #include "base/random.h"
 #include "golden/oracle.h"
+#include "run/fill_call.h"
+#include "run/fill_exact.h"
 
 namespace normgrad {
 namespace {
@@ -53,7 +55,7 @@ double ElementsSeen(const RandomStream& random, std::uint64_t index) {
   return static_cast<double>(1 + random.Bits(index) % 64);
 }
 
-constexpr std::uint64_t kElementsPerTask = 1 << 16;
+double One(const RandomStream&, std::uint64_t) { return 1; }
 
 /// Whether the oracle derives `param` from the inputs that are drawn.
 bool IsDerived(const Param& param) {
@@ -70,64 +72,313 @@ Draw DrawOf(const Fill& fill, const Param& param, bool is_first) {
   }
 }
 
+void DrawInputs(const Fill& fill, FillCall& call) {
+  bool first_data = true;
+  const auto params = call.the_case().op->params;
+  for (std::size_t i = 0; i < params.size(); ++i) {
+    const Param& param = params[i];
+    if (param.kind != Param::Kind::kInput || IsDerived(param)) continue;
+    const bool is_first = param.role == Role::kData && std::exchange(first_data, false);
+    const Draw draw = DrawOf(fill, param, is_first);
+    const RandomStream random = call.Random(param.name);
+    call.SetAll(i, [&](std::size_t at) { return draw(random, at); });
+  }
+}
+
+void DeriveStatistics(FillCall& call) {
+  const Case& the_case = call.the_case();
+  const auto derived =
+      OracleOf(*the_case.op).statistics(the_case.dims, the_case.eps, call.tensors());
+  auto values = derived.begin();
+  for (std::size_t i = 0; i < call.tensors().size(); ++i) {
+    if (!IsDerived(the_case.op->params[i])) continue;
+    call.SetAll(i, [&](std::size_t at) { return (*values)[at]; });
+    ++values;
+  }
+}
+
+// mean / deviation of 1000 in float32, 60 in 16 bits, which have but eight or eleven.
+void MoveMeans(FillCall& call) {
+  const std::size_t x = call.norm().x;
+  const double mean = SizeOf(call.DTypeOf(x)) == 2 ? 60 : 1000;
+  call.SetAll(x, [&, random = call.Random("x")](std::size_t i) { return mean + random.Normal(i); });
+}
+
+// The sets take turns: gradients near the largest number of their dtype, with the last set, and
+// subnormal ones.
+void GoToTheEdges(FillCall& call) {
+  const Normalisation& norm = call.norm();
+  const bool half = call.DTypeOf(norm.dy) == DType::kFloat16;
+  const double large = half ? 0x1p13 : 0x1p60, small = half ? 0x1p-20 : 0x1p-130;
+  const double most = half ? 65504 : 0x1p100;
+  call.SetAll(norm.dy, [&, random = call.Random("dy")](std::size_t i) {
+    const double scale = (norm.sets.count - norm.sets.OwnerOf(i)) % 2 == 1 ? large : small;
+    return std::clamp(scale * random.Normal(i), -most, most);
+  });
+}
+
+// One element in the last place of every sum, as large as what the rest of it adds up to.
+void Probe(FillCall& call) {
+  const Normalisation& norm = call.norm();
+  if (norm.elements == 0) return;
+  const auto large = [](std::size_t terms) {
+    return std::min(2 + std::sqrt(static_cast<double>(terms)), 1024.0);
+  };
+  const std::size_t turn = norm.scales.length * norm.scales.count;
+  for (std::size_t set = 0; set < norm.sets.count && call.Reduces(); ++set) {
+    const std::size_t last = (set + 1) * norm.SetSize() - 1;
+    call.Set(norm.dy, last, large(norm.SetSize()));
+    call.Set(norm.x, last, 1.5);
+  }
+  for (std::size_t scale = 0; scale < norm.scales.count; ++scale) {
+    const std::size_t last = norm.elements - turn + (scale + 1) * norm.scales.length - 1;
+    call.Set(norm.dy, last, large(call.ScaleSize()));
+    call.Set(norm.x, last, 1.5);
+  }
+}
+
+// In every other set all elements of x are alike: the variance is zero, rstd is 1 / sqrt(eps).
+void FlattenSets(FillCall& call) {
+  const Normalisation& norm = call.norm();
+  const RandomStream random = call.Random("constants");
+  call.ForStretches(norm.elements, 1, [&](std::size_t first, std::size_t end) {
+    for (std::size_t i = first; i < end; ++i) {
+      const std::size_t set = norm.sets.OwnerOf(i);
+      if (set % 2 == 0) call.Set(norm.x, i, 1 + random.Uniform(set));
+    }
+  });
+}
+
+// Statistics, and sums over channels, as another forward pass would have left them.
+void FreeStatistics(FillCall& call) {
+  const auto change = [&](std::size_t param, double shift) {
+    if (param == kNoParam || !call.tensors()[param].present()) return;
+    const RandomStream random = call.Random(call.the_case().op->params[param].name);
+    call.SetAll(param, [&](std::size_t i) {
+      return call.Get(param, i) * (0.5 + random.Uniform(i)) + shift * random.Normal(i);
+    });
+  };
+  change(call.norm().mean, 0.5);
+  change(call.norm().rstd, 0);
+  for (const std::size_t param : call.InputsOf(Role::kChannelSum)) change(param, 1);
+}
+
+// Every term of the gradient of a scale has its opposite half the sum away; one or two, small, are
+// left.
+void CancelPairs(FillCall& call) {
+  const Normalisation& norm = call.norm();
+  const std::size_t size = call.ScaleSize(), half = size / 2;
+  const std::size_t turn = norm.scales.length * norm.scales.count;
+  const RandomStream dy = call.Random("dy"), x = call.Random("x");
+  call.ForStretches(norm.elements, 1, [&](std::size_t first, std::size_t end) {
+    for (std::size_t i = first; i < end; ++i) {
+      const std::size_t scale = norm.scales.OwnerOf(i);
+      const std::size_t place = i / turn * norm.scales.length + i % norm.scales.length;
+      const bool second = place >= half;
+      const std::size_t pair = scale * size + (second ? place - half : place);
+      // What is left of the first pair.
+      const double rest = place == 0 ? 1 + 0x1p-6 : 1;
+      call.Set(norm.dy, i, (second ? -1 : rest) * dy.Normal(pair));
+      call.Set(norm.x, i, x.Normal(pair));
+    }
+  });
+}
+
+// dy = 2 x: dx is nothing but what is rounded away.
+void AlignGradients(FillCall& call) {
+  const Normalisation& norm = call.norm();
+  call.SetAll(norm.dy, [&](std::size_t i) { return 2 * call.Get(norm.x, i); });
+}
+
+// NaN and infinities in one set, in a few elements at most: all that does not depend on them must
+// stay as it is.
+void SprinkleNonFinite(FillCall& call) {
+  const Normalisation& norm = call.norm();
+  if (norm.elements == 0) return;
+  constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  const RandomStream random = call.Random("sprinkle");
+  const std::size_t size = norm.SetSize(), few = std::min<std::size_t>(norm.scales.count / 2, 3);
+  const std::size_t set = random.Bits(0) % norm.sets.count;
+  const std::pair<std::size_t, double> kinds[] = {
+      {norm.dy, kNaN}, {norm.x, kInfinity}, {norm.dy, -kInfinity}};
+  for (std::size_t k = 0; k < std::max<std::size_t>(few, 1); ++k) {
+    const std::size_t place = random.Bits(k + 1) % size;
+    const std::size_t turn = norm.sets.length * norm.sets.count;
+    const std::size_t at =
+        place / norm.sets.length * turn + set * norm.sets.length + place % norm.sets.length;
+    call.Set(kinds[k].first, at, kinds[k].second);
+  }
+}
+
+std::optional<std::string_view> WhyNotNonFinite(const FillCall& call) {
+  const Normalisation& norm = call.norm();
+  if (norm.elements > 0 && (norm.sets.count < 2 || norm.scales.count < 2)) {
+    return "one NaN would reach every element";
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string_view> WhyNoSets(const FillCall& call) {
+  if (call.norm().elements > 0 && call.norm().sets.count < 2) {
+    return "the data need two sets of elements that share statistics";
+  }
+  return std::nullopt;
+}
+
+const Fill& FillOf(const Case& the_case) {
+  const auto fill = std::ranges::find(Fills(), the_case.fill, &Fill::name);
+  if (fill == Fills().end()) throw std::logic_error("no fill named " + the_case.fill);
+  return *fill;
+}
+
 }  // namespace
 
 std::span<const Fill> Fills() {
   static constexpr Fill kFills[] = {
-      {"normal", "most faults of formula, indexing and coverage; the default", Normal, Normal,
-       Scale, true},
-      {"uniform", "the same, with the range of CANN's accuracy standard", Uniform5, Uniform5, Scale,
-       true},
-      {"positive", "wrong divisors and lost blocks in long sums: nothing cancels", Positive,
-       Positive, Positive, true},
-      {"offset", "terms subtracted twice or not at all: row means are far from zero", AroundOne,
-       Normal, Scale, true},
-      {"tiny", "absolute tolerances and flushed gradients: dy is about 2^-10", Tiny, Normal, Scale,
-       true},
-      {"outlier", "lost precision and clamping: one element in 1000 is 1000 times larger", Outlier,
-       Outlier, Scale, true},
-      {"wide", "narrow accumulators: magnitudes spread over 2^16", Wide, Wide, Scale, true},
+      {.name = "normal",
+       .exposes = "most faults of formula, indexing and coverage; the default",
+       .upstream = Normal,
+       .data = Normal,
+       .scale = Scale},
+      {.name = "uniform",
+       .exposes = "the same, with the range of CANN's accuracy standard",
+       .upstream = Uniform5,
+       .data = Uniform5,
+       .scale = Scale},
+      {.name = "positive",
+       .exposes = "wrong divisors and lost blocks in long sums: nothing cancels",
+       .upstream = Positive,
+       .data = Positive,
+       .scale = Positive},
+      {.name = "offset",
+       .exposes = "terms subtracted twice or not at all: row means are far from zero",
+       .upstream = AroundOne,
+       .data = Normal,
+       .scale = Scale},
+      {.name = "tiny",
+       .exposes = "absolute tolerances and flushed gradients: dy is about 2^-10",
+       .upstream = Tiny,
+       .data = Normal,
+       .scale = Scale},
+      {.name = "outlier",
+       .exposes = "lost precision and clamping: one element in 1000 is 1000 times larger",
+       .upstream = Outlier,
+       .data = Outlier,
+       .scale = Scale},
+      {.name = "wide",
+       .exposes = "narrow accumulators: magnitudes spread over 2^16",
+       .upstream = Wide,
+       .data = Wide,
+       .scale = Scale},
+      {.name = "exact",
+       .exposes = "any wrong bit: float32 arithmetic is exact in every order",
+       .upstream = Normal,
+       .data = Normal,
+       .scale = Scale,
+       .terms = Terms::kExact,
+       .complete = MakeExact,
+       .why_not = WhyNotExact},
+      {.name = "small_sum",
+       .exposes = "one term lost or counted twice: sums are small whole numbers in every dtype",
+       .upstream = Normal,
+       .data = Normal,
+       .scale = Scale,
+       .terms = Terms::kExact,
+       .complete = MakeSmallSums,
+       .why_not = WhyNoSums},
+      {.name = "ties",
+       .exposes = "rounding but to the nearest even, and the last bits of float32: dx is halfway "
+                  "between two 16-bit numbers",
+       .upstream = Normal,
+       .data = Normal,
+       .scale = Scale,
+       .terms = Terms::kExact,
+       .complete = MakeTies,
+       .why_not = WhyNotTies},
+      {.name = "nonfinite",
+       .exposes = "NaN and infinity swallowed, or spread to where they do not belong",
+       .upstream = Normal,
+       .data = Normal,
+       .scale = Scale,
+       .complete = SprinkleNonFinite,
+       .why_not = WhyNotNonFinite},
+      {.name = "big_mean",
+       .exposes =
+           "x * rstd - mean * rstd instead of (x - mean) * rstd: the mean is 1000 deviations "
+           "(60 in 16 bits)",
+       .upstream = Normal,
+       .data = Normal,
+       .scale = Scale,
+       .amend = MoveMeans},
+      {.name = "edges",
+       .exposes =
+           "the ends of a dtype's range: gradients near overflow and subnormal ones, in turn",
+       .upstream = Normal,
+       .data = Normal,
+       .scale = Scale,
+       .terms = Terms::kAny,
+       .amend = GoToTheEdges},
+      {.name = "probe",
+       .exposes = "the last element, row or block lost: it is as large as all others together",
+       .upstream = Normal,
+       .data = Normal,
+       .scale = Scale,
+       .amend = Probe},
+      {.name = "constant_rows",
+       .exposes = "a variance of zero: every other set of x is constant",
+       .upstream = Normal,
+       .data = Normal,
+       .scale = Scale,
+       .terms = Terms::kAny,
+       .amend = FlattenSets,
+       .why_not = WhyNoSets},
+      {.name = "free_stats",
+       .exposes = "statistics computed again instead of taken as given: they do not match x",
+       .upstream = Normal,
+       .data = Normal,
+       .scale = Scale,
+       .terms = Terms::kAny,
+       .complete = FreeStatistics},
+      {.name = "pair_cancel",
+       .exposes = "changes of order: the sums over a scale's elements are all rounding errors",
+       .upstream = Normal,
+       .data = Normal,
+       .scale = Scale,
+       .terms = Terms::kAny,
+       .amend = CancelPairs,
+       .why_not = WhyNoSums},
+      {.name = "collinear",
+       .exposes = "changes of order: dy is 2 x, so that dx is all rounding errors",
+       .upstream = Normal,
+       .data = Normal,
+       .scale = One,
+       .terms = Terms::kAny,
+       .exposing = false,
+       .amend = AlignGradients},
   };
   return kFills;
 }
 
-std::shared_ptr<const CaseInputs> FillInputs(const Case& the_case, unsigned threads) {
-  const auto fill = std::ranges::find(Fills(), the_case.fill, &Fill::name);
-  if (fill == Fills().end()) throw std::logic_error("no fill named " + the_case.fill);
+std::optional<std::string_view> WhyFillDoesNotApply(const Case& the_case) {
+  const Fill& fill = FillOf(the_case);
+  if (fill.why_not == nullptr) return std::nullopt;
+  return fill.why_not(FillCall(the_case, 1, nullptr));
+}
 
+std::shared_ptr<const CaseInputs> FillInputs(const Case& the_case, unsigned threads) {
+  const Fill& fill = FillOf(the_case);
   auto inputs = std::make_shared<CaseInputs>();
-  inputs->exchangeable = fill->exchangeable;
-  std::vector<HostTensor> tensors;
-  bool first_data = true;
-  const std::uint64_t key = the_case.Hash();
-  for (const Param& param : the_case.op->params) {
-    std::vector<std::byte>& elements = inputs->tensors.emplace_back();
-    HostTensor& tensor = tensors.emplace_back();
-    if (param.kind != Param::Kind::kInput || !the_case.Uses(param)) continue;
-    tensor = {the_case.DTypeOf(param), the_case.ShapeOf(param), nullptr};
-    const std::size_t count = ElementCount(tensor.shape), bytes = SizeOf(tensor.dtype);
-    elements.resize(count * bytes);
-    tensor.data = elements.data();
-    if (IsDerived(param)) continue;
-    const bool is_first = param.role == Role::kData && std::exchange(first_data, false);
-    const Draw draw = DrawOf(*fill, param, is_first);
-    const RandomStream random(HashText(param.name, key));
-    ParallelFor((count + kElementsPerTask - 1) / kElementsPerTask, threads, [&](std::size_t task) {
-      const std::size_t end = std::min(count, (task + 1) * kElementsPerTask);
-      for (std::size_t i = task * kElementsPerTask; i < end; ++i) {
-        Store(tensor.dtype, draw(random, i), elements.data() + i * bytes);
-      }
-    });
-  }
-  const auto derived = OracleOf(*the_case.op).statistics(the_case.dims, the_case.eps, tensors);
-  auto values = derived.begin();
-  for (std::size_t i = 0; i < tensors.size(); ++i) {
-    if (!IsDerived(the_case.op->params[i])) continue;
-    for (std::size_t at = 0; at < values->size(); ++at) {
-      Store(tensors[i].dtype, (*values)[at],
-            inputs->tensors[i].data() + at * SizeOf(tensors[i].dtype));
-    }
-    ++values;
+  inputs->exchangeable = fill.terms == Terms::kExchangeable;
+  inputs->exposing = fill.exposing;
+  FillCall call(the_case, threads, inputs.get());
+  DrawInputs(fill, call);
+  if (fill.amend != nullptr) fill.amend(call);
+  DeriveStatistics(call);
+  if (fill.complete != nullptr) fill.complete(call);
+  if (fill.terms == Terms::kExact) {
+    inputs->quantum = QuantumOf(call);
+    inputs->exact_elements = fill.complete != MakeSmallSums && HasExactElements(call);
   }
   return inputs;
 }

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <spawn.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -47,10 +48,10 @@ pid_t Start(const std::vector<std::string>& args, int out) {
   ::posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
   ::posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
   pid_t child = -1;
-  const int error =
-      ::posix_spawn(&child, "/proc/self/exe", &actions, nullptr, argv.data(), environ);
+  // Unlike others it returns its error and leaves errno alone.
+  errno = ::posix_spawn(&child, "/proc/self/exe", &actions, nullptr, argv.data(), environ);
   ::posix_spawn_file_actions_destroy(&actions);
-  return error == 0 ? child : -1;
+  return errno == 0 ? child : -1;
 }
 
 /// Reads until the other end is closed; false when it is silent for too long.
@@ -69,6 +70,8 @@ bool ReadAll(int in, int silence_ms, std::string* text) {
 }
 
 }  // namespace
+
+void EndWithParent() { ::prctl(PR_SET_PDEATHSIG, SIGKILL); }
 
 ProcessOutput RunSelf(const std::vector<std::string>& args, double silence_seconds) {
   ProcessOutput output;

@@ -42,6 +42,7 @@ std::vector<std::string> Variants(const Case& the_case) {
   const auto add = [&](std::string_view what, const auto& map, const auto& text) {
     if (map.empty()) return;
     std::vector<std::string> items;
+    items.reserve(map.size());
     for (const auto& [name, value] : map) items.push_back(fmt::format("{}:{}", name, text(value)));
     variants.push_back(fmt::format("{}={}", what, fmt::join(items, ",")));
   };
@@ -205,14 +206,16 @@ std::string VariantText(const Case& the_case) {
 }
 
 std::span<const std::string_view> CheckNames() {
-  static constexpr std::array<std::string_view, 5> kNames = {"contract", "accuracy", "memory",
-                                                             "determinism", "throughput"};
+  static constexpr std::array<std::string_view, 7> kNames = {
+      "contract", "accuracy", "memory", "determinism", "batch", "invariants", "throughput"};
   return kNames;
 }
 
 std::span<const std::string_view> FillNames() {
-  static constexpr std::array<std::string_view, 7> kNames = {
-      "normal", "uniform", "positive", "offset", "tiny", "outlier", "wide"};
+  static constexpr std::array<std::string_view, 18> kNames = {
+      "normal",    "uniform", "positive",      "offset",     "tiny",        "outlier",
+      "wide",      "exact",   "small_sum",     "ties",       "nonfinite",   "big_mean",
+      "edges",     "probe",   "constant_rows", "free_stats", "pair_cancel", "collinear"};
   return kNames;
 }
 

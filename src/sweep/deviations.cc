@@ -48,10 +48,6 @@ bool IsWideGroup(const Case& the_case) {
 
 bool Always(const Question&, std::string_view) { return true; }
 
-bool UnsupportedProduct(const Question& question, std::string_view) {
-  return !SupportOn(*question.the_case.op, question.the_case.product).supported;
-}
-
 bool EmptyBatch(const Question& question, std::string_view) {
   const Case& the_case = question.the_case;
   bool empty_input = false, sums = false;
@@ -132,7 +128,6 @@ struct Word {
 
 constexpr Word kWords[] = {
     {"always", Always},
-    {"unsupported-product", UnsupportedProduct},
     {"empty-batch", EmptyBatch},
     {"masked", Masked},
     {"strided-output", StridedOutput},

@@ -35,7 +35,6 @@ std::span<const Deviation> KnownDeviations();
 /// Whether the row is about `the_case`: its operator, its product, and every word of its condition:
 ///
 ///   always               every call
-///   unsupported-product  the document does not support the product
 ///   empty-batch          the sums over the batch are over nothing, and there are such sums
 ///   masked               some output is not wanted
 ///   strided-output       a wanted output is not contiguous

@@ -234,6 +234,9 @@ std::vector<std::string> ReadMasks(const YamlNode& node, const Operator& op) {
 /// `reshape`: alternatives of shapes that the contract leaves free.
 std::vector<std::map<std::string, Shape, std::less<>>> ReadReshape(const YamlNode& node,
                                                                    const Operator& op) {
+  const bool has_free =
+      std::ranges::any_of(op.params, [](const Param& param) { return param.fit == Fit::kCount; });
+  if (!has_free) node.Fail("reshape has no effect: no tensor of {} has a free shape", op.name);
   std::vector<std::map<std::string, Shape, std::less<>>> alternatives;
   for (const YamlNode& item : Alternatives(node, "reshape")) {
     if (item.kind != Kind::kMap) {
@@ -386,7 +389,8 @@ std::vector<CallChoice> ReadCalls(const std::vector<std::string>& products, cons
       const auto combinations = rows.back().Combinations();
       listed.insert(listed.end(), combinations.begin(), combinations.end());
     }
-    std::vector<DTypes> asked = wanted.empty() ? std::move(listed) : wanted;
+    std::vector<DTypes> asked = wanted;
+    if (asked.empty()) asked = std::move(listed);
     if (asked.empty()) asked.emplace_back();  // still counts as a combination
     for (DTypes& dtypes : asked) {
       const bool in_table =
@@ -548,8 +552,8 @@ Change ReadChange(const YamlNode& node, const Param* param) {
     keys = {"mask"};
   }
   if (node.kind != Kind::kMap || node.keys.empty()) {
-    node.Fail("the change of {} is {}: expected null or a map with {}", param->name, node.Shown(),
-              fmt::join(keys, ", "));
+    node.Fail("the change of {} is {}: expected null or a map with {}", param->name,
+              node.kind == Kind::kMap ? "empty" : node.Shown(), fmt::join(keys, ", "));
   }
   for (const YamlNode& key : node.keys) {
     const YamlNode& value = *node.Find(key.text);
@@ -577,7 +581,8 @@ const Param* ReadChanged(const YamlNode& name, const Operator& op) {
 
 Changes ReadWith(const YamlNode& node, const Operator& op) {
   if (node.kind != Kind::kMap || node.keys.empty()) {
-    node.Fail("with is {}: expected a map of {{argument: change}}", node.Shown());
+    node.Fail("with is {}: expected a map of {{argument: change}}",
+              node.kind == Kind::kMap ? "empty" : node.Shown());
   }
   Changes changes;
   for (const YamlNode& key : node.keys) {
@@ -604,6 +609,7 @@ Expectation ReadExpectation(const YamlNode& entry) {
     entry.Fail("expect is missing: expected a status such as ACLNN_ERR_PARAM_INVALID, or refused");
   }
   Expectation expectation{{}, Scalar(*because, "because")};
+  if (expectation.because.empty()) because->Fail("because is empty: expected words");
   const std::string& status = Scalar(*expect, "expect");
   if (status == "refused") return expectation;
   expectation.status = status == "ACLNN_SUCCESS" ? 0 : ParseStatus(status);

@@ -6,4 +6,9 @@ namespace normgrad {
 
 std::span<const Kernel> Kernels() { return {}; }
 
+std::optional<Violation> CheckCall(const Operator& op, std::string_view product,
+                                   std::span<const CallArg> args, Dims* dims, DTypes* dtypes) {
+  return CheckContract(op, product, args, dims, dtypes);
+}
+
 }  // namespace normgrad

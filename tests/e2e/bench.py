@@ -11,7 +11,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 BENCH = os.environ["NORMGRAD_BENCH"]
+CPU = os.environ["NORMGRAD_CPU"]
+DEVIATING = os.environ["NORMGRAD_DEVIATING"]
 FAULTY = os.environ["NORMGRAD_FAULTY"]
+ONE_PRODUCT = os.environ["NORMGRAD_ONE_PRODUCT"]
+UNDISGUISED = os.environ["NORMGRAD_UNDISGUISED"]
 
 # The smallest sweep that asks every untimed question, on shapes where every fault shows.
 SWEEP = """\
@@ -22,6 +26,38 @@ sweep:
   - dims: {A: [65], R: [33]}
     rows: [float32-float32-float32-float32, bfloat16-float32-bfloat16-float32]
 """
+
+# The same of the other operators, one text each.
+SWEEPS = {
+    "layer_norm_backward": """\
+operator: layer_norm_backward
+products: [atlas-a2]
+checks: [accuracy, memory, determinism]
+rows:
+  - float32-float32-float32-float32-float32
+  - bfloat16-float32-bfloat16-bfloat16-bfloat16
+sweep:
+  - dims: {A: [65], R: [33]}
+""",
+    "group_norm_backward": """\
+operator: group_norm_backward
+products: [atlas-a2]
+checks: [accuracy, memory, determinism]
+rows: [float32-float32-float32-float32, bfloat16-bfloat16-bfloat16-bfloat16]
+sweep:
+  - dims: {N: [3], C: [6], S: [[5, 7]], G: [2]}
+""",
+    "batch_norm_elemt_backward": """\
+operator: batch_norm_elemt_backward
+products: [atlas-a2]
+checks: [accuracy, memory, determinism]
+rows:
+  - float32-float32-float32-float32-float32-float32-float32-int32-float32
+  - bfloat16-bfloat16-float32-float32-bfloat16-float32-float32-float16-bfloat16
+sweep:
+  - dims: {N: [3], C: [6], S: [[5, 7]], K: [4]}
+""",
+}
 
 
 class BenchTest(unittest.TestCase):

@@ -4,9 +4,30 @@
 import shlex
 import unittest
 
-from bench import BENCH, FAULTY, SWEEP, BenchTest
+from bench import BENCH, FAULTY, SWEEP, SWEEPS, BenchTest
 
 SIXTEEN_BIT = "bfloat16-float32-bfloat16-float32"
+
+# Operator, the gradient of its data, its last output.
+OUTPUTS = [
+    ("layer_norm_backward", "gradInputOut", "gradBiasOut"),
+    ("group_norm_backward", "gradInput", "gradBetaOut"),
+    ("batch_norm_elemt_backward", "gradInput", "gradInput"),
+]
+
+# Fault, the check that catches it, what it says; in which of the two dtype rows, if not in both.
+CAUGHT = [
+    ("wrong-element", "accuracy", r"^{dx}: 1 of \d+ elements outside the bound, first at ", None),
+    ("one-ulp", "accuracy", r"^{dx}: 1 of \d+ elements outside the bound, first at ", "bfloat16"),
+    ("nan", "accuracy", r"^{last}: 1 of \d+ elements outside the bound, .*: nan, golden ", None),
+    ("out-of-bounds", "memory",
+     r"^{last}: written out of bounds: byte 0 behind its end is 0x00", None),
+    ("out-of-bounds-by-default", "memory",
+     r"^{last}: written out of bounds: byte 0 behind its end is 0x00", None),
+    ("input-changed", "memory", r"^input: the input was changed: byte 0 of its storage", None),
+    ("nondeterministic-bits", "determinism",
+     r"^\d+ of \d+ runs differ from the first with the option on: {last}\[0[0, ]*\]: ", "float32"),
+]
 
 
 class FaultTest(BenchTest):
@@ -25,7 +46,7 @@ class FaultTest(BenchTest):
                sweep=SWEEP):
         """`check`, and no other, answers `outcome` with a reason that matches, in every case."""
         for (dtypes, name), (was, why) in self.outcomes(fault, *arguments, sweep=sweep).items():
-            if name == check and only in (None, dtypes):
+            if name == check and dtypes.startswith(only or ""):
                 self.assertEqual(was, outcome, (fault, dtypes, why))
                 self.assertRegex(why, reason)
             else:
@@ -35,6 +56,55 @@ class FaultTest(BenchTest):
     def test_the_same_library_without_a_fault_passes(self):
         self.assertEqual({outcome for outcome, _ in self.outcomes("").values()}, {"passed"})
         self.assertEqual(self.process.returncode, 0)
+
+    def test_faults_of_every_operator(self):
+        for operator, dx, last in OUTPUTS:
+            for fault, check, reason, only in CAUGHT:
+                with self.subTest(operator=operator, fault=fault):
+                    self.caught(fault, check, "failed",
+                                reason.replace("{dx}", dx).replace("{last}", last), only=only,
+                                sweep=SWEEPS[operator])
+
+    def test_operators_that_promise_equal_bits_always_owe_them_by_default(self):
+        for operator, promised in (("layer_norm_backward", "always"),
+                                   ("group_norm_backward", "on request"),
+                                   ("batch_norm_elemt_backward", "always")):
+            with self.subTest(operator):
+                outcomes = self.outcomes("nondeterministic-bits-by-default", "--check",
+                                         "determinism", sweep=SWEEPS[operator])
+                (outcome, reason), in_16_bits = outcomes.values()
+                self.assertEqual(in_16_bits, ("passed", ""))
+                self.assertRegex(reason, r"^\d+ of \d+ runs differ from the first with the option off: ")
+                self.assertEqual(outcome, "failed" if promised == "always" else "passed")
+                self.assertEqual(reason.endswith("; the document promises no more"),
+                                 promised == "on request")
+
+    def test_gaps_between_strided_elements_of_every_operator(self):
+        for operator, dx, _ in OUTPUTS:
+            with self.subTest(operator):
+                self.caught("gap-written", "memory", "failed",
+                            rf"^{dx}: a gap between its elements was changed: byte \d+ ",
+                            sweep=SWEEPS[operator] + f"    layouts: [{{{dx}: strided}}]\n")
+
+    def test_unwritten_elements_of_every_operator(self):
+        for operator, dx, _ in OUTPUTS:
+            with self.subTest(operator):
+                for (_, check), (outcome, reason) in self.outcomes(
+                        "unwritten-tail", sweep=SWEEPS[operator]).items():
+                    # What was there before is the same in every run.
+                    self.assertEqual(outcome, "passed" if check == "determinism" else "failed")
+                    if check == "memory":
+                        self.assertRegex(reason, rf"^{dx}: 1 of \d+ elements not written, first at ")
+
+    def test_sums_onto_what_memory_held_of_every_operator(self):
+        for operator, _, last in OUTPUTS:
+            with self.subTest(operator):
+                for (_, check), (outcome, reason) in self.outcomes(
+                        "stale-accumulation", sweep=SWEEPS[operator]).items():
+                    self.assertEqual(outcome, "passed" if check == "determinism" else "failed")
+                    if check == "memory":
+                        self.assertRegex(
+                            reason, rf"^results depend on what memory held before: {last}\[")
 
     def test_one_wrong_element(self):
         self.caught("wrong-element", "accuracy", "failed",
@@ -61,11 +131,13 @@ class FaultTest(BenchTest):
 
     def test_a_byte_out_of_bounds(self):
         self.caught("out-of-bounds", "memory", "failed",
-                    r"^dgammaOut: written out of bounds: byte 0 behind its end is 0x00$")
+                    r"^dgammaOut: written out of bounds: byte 0 behind its end is 0x00, "
+                    r"behind element \[\d+\]$")
 
     def test_a_byte_out_of_bounds_in_one_mode_only(self):
         self.caught("out-of-bounds-by-default", "memory", "failed",
-                    r"^dgammaOut: written out of bounds: byte 0 behind its end is 0x00$")
+                    r"^dgammaOut: written out of bounds: byte 0 behind its end is 0x00, "
+                    r"behind element \[\d+\]$")
 
     def test_a_gap_between_strided_elements(self):
         self.caught("gap-written", "memory", "failed", r"^dxOut: a gap between its elements was ",
@@ -76,8 +148,8 @@ class FaultTest(BenchTest):
 
     def test_a_nondeterministic_sum(self):
         self.caught("nondeterministic-sum", "determinism", "failed",
-                    r"^\d of 5 runs differ from the first with the option on: dgammaOut\[\d+\]: "
-                    r"run 2 has 0x[0-9a-f]{8}, run 1 has 0x[0-9a-f]{8}$")
+                    r"^\d+ of \d+ runs differ from the first with the option on: dgammaOut\[\d+\]: "
+                    r"run 2 has 0x[0-9a-f]{8}, run 1 has 0x[0-9a-f]{8}, \d+ ULP apart$")
 
     def test_a_sum_that_may_differ_by_default_is_no_fault(self):
         # The option is read in phase 1: with it on, the launches of phase 2 agree.

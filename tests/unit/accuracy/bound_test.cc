@@ -47,6 +47,47 @@ TEST(Allow, SumsOfFewDistinctTermsAreCertified) {
   EXPECT_EQ(Allow(sum, kSharp), Allow(sum, kCertified));
 }
 
+constexpr BoundRule kExact{.mode = SumMode::kExact, .quantum = 0.5};
+
+TEST(Allow, NothingForSumsWhosePartialSumsAreFloat32Numbers) {
+  EXPECT_EQ(Allow({5000, 3, 2000, 0x1p23, 4000}, kExact), 0);
+}
+
+TEST(Allow, WhatIsCertifiedWhereAPartialSumMayBeRounded) {
+  const Sum sum{5000, 3, 2000, 0x1p23 + 1, 4000};
+  EXPECT_EQ(Allow(sum, kExact), Allow(sum, kCertified));
+}
+
+TEST(Allowances, OfExactSumsOfTheirOwnAreNothing) {
+  const double local[] = {1, 2};
+  const Sum exact[] = {{4, 1, 1, 8, 1}, {4, 1, 1, 8, 1}};
+  ReferenceBlock block;
+  block.roundings = 3;
+  block.flush = 1;
+  block.local = local;
+  block.own = exact;
+  double allowances[2];
+  Allowances(block, kExact, 0, allowances);
+  EXPECT_EQ(allowances[0], 0);
+  EXPECT_EQ(allowances[1], 0);
+  EXPECT_EQ(AllowanceOf(block, kExact, 1).Total(), 0);
+}
+
+TEST(Allowances, OfExactSharedSumsAreNothingOnlyIfElementsAreExactToo) {
+  const double local[] = {2}, weight[] = {1};
+  const SharedSum shared[] = {{{4, 1, 1, 8, 1}, weight}};
+  ReferenceBlock block;
+  block.roundings = 3;
+  block.local = local;
+  block.shared = shared;
+  BoundRule rule = kExact;
+  EXPECT_EQ(AllowanceOf(block, rule, 0).Total(), 6 * kRoundoff);
+  rule.exact_elements = true;
+  EXPECT_EQ(AllowanceOf(block, rule, 0).Total(), 0);
+  rule.quantum = 0x1p-22;  // 2^24 of them are 4
+  EXPECT_GT(AllowanceOf(block, rule, 0).sums, 0);
+}
+
 TEST(Allowances, AreTheSumOfTheirTerms) {
   const double local[] = {1, 2, 4}, weight[] = {1, 0, 2};
   const SharedSum shared[] = {{{2, 1, 1, 8, 1}, weight}, {{2, 0, 1, 4, 1}, weight}};

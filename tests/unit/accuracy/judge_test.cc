@@ -41,8 +41,8 @@ struct Scene {
     block.may_overflow = may_overflow;
     return block;
   }
-  OutputVerdict Judge() {
-    OutputJudge judge(Actual(), {});
+  OutputVerdict Judge(const BoundRule& rule = {}) {
+    OutputJudge judge(Actual(), rule);
     judge.Consume(Block(0, golden.size()));
     return judge.Verdict();
   }
@@ -56,6 +56,60 @@ TEST(OutputJudge, ACorrectlyRoundedElementNeedsNothing) {
   EXPECT_EQ(verdict.margin, 0);
   EXPECT_EQ(verdict.max_abs_error, 0x1p-11);
   EXPECT_EQ(verdict.nonzero_reference, 1);
+}
+
+TEST(OutputJudge, AtATieOnlyTheEvenNeighbourIsRightIfNothingIsAllowed) {
+  const double odd = 1 + 0x1p-10, tie = 1 + 0x1p-11;
+  const OutputVerdict verdict = Scene(DType::kFloat16, {1, odd}, {tie, tie}, 0).Judge();
+  EXPECT_EQ(verdict.violations, 1);
+  EXPECT_EQ(verdict.first_violation, 1);
+  EXPECT_EQ(verdict.margin, kInfinity);
+  EXPECT_TRUE(Scene(DType::kFloat16, {odd}, {tie}, 0x1p-30).Judge().passed());
+}
+
+TEST(OutputJudge, AnOverflowThatMustBeShowsSomething) {
+  EXPECT_EQ(Scene(DType::kFloat16, {kInfinity}, {70000}, 0).Judge().nonzero_reference, 1);
+  EXPECT_EQ(Scene(DType::kFloat16, {kNan}, {kNan}, 0).Judge().nonzero_reference, 0);
+}
+
+TEST(OutputJudge, AsksForWhatTheDeviceSaysOfItsRounding) {
+  const double step = 0x1p-10;
+  const auto passes = [&](double actual, double golden, const BoundRule& rule) {
+    return Scene(DType::kFloat16, {actual}, {golden}, 0).Judge(rule).passed();
+  };
+  const BoundRule faithful{.rounding = Rounding::kFaithful};
+  const BoundRule truncating{.rounding = Rounding::kTowardZero}, saturating{.saturates = true};
+  EXPECT_FALSE(passes(1, 1 + 0.75 * step, {}));
+  EXPECT_TRUE(passes(1, 1 + 0.75 * step, faithful));
+  EXPECT_TRUE(passes(1, 1 + 0.75 * step, truncating));
+  EXPECT_FALSE(passes(1 + step, 1 + 0.75 * step, truncating));
+  EXPECT_TRUE(passes(1 + step, 1 + 0.25 * step, faithful));
+  EXPECT_FALSE(passes(1 + step, 1, faithful));
+  EXPECT_TRUE(passes(kInfinity, 70000, {}));
+  EXPECT_FALSE(passes(kInfinity, 70000, saturating));
+  EXPECT_TRUE(passes(65504, 70000, saturating));
+  EXPECT_FALSE(passes(65504, 70000, {}));
+}
+
+TEST(OutputJudge, CountsWhatOnlyTheCertifiedBoundAllows) {
+  // Of 2^10 + 1 terms of 1 and -1: certified allows 2^10 u S, sharp some 2.9 u S.
+  const double terms = 0x1p10 + 1, u = 0x1p-24;
+  const Sum sum{.count = terms, .magnitude = terms, .energy = terms};
+  const std::vector<Sum> own(2, sum);
+  const std::vector<double> golden = {1 + 2 * u * terms, 1 + 4 * u * terms}, local = {0, 0};
+  std::vector<float> actual = {1, 1};
+  ReferenceBlock block;
+  block.value = golden;
+  block.local = local;
+  block.own = own;
+  for (const SumMode mode : {SumMode::kCertified, SumMode::kSharp}) {
+    OutputJudge judge({DType::kFloat32, {2}, reinterpret_cast<const std::byte*>(actual.data())},
+                      {.mode = mode});
+    judge.Consume(block);
+    const bool certified = mode == SumMode::kCertified;
+    EXPECT_EQ(judge.Verdict().violations, certified ? 0 : 1);
+    EXPECT_EQ(judge.Verdict().suspects, certified ? 1 : 0);
+  }
 }
 
 TEST(OutputJudge, NeedIsTheDistanceToTheNearestNumberThatRoundsToTheElement) {

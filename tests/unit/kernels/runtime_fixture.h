@@ -58,6 +58,13 @@ class RuntimeTest : public testing::Test {
     return status;
   }
 
+  /// A dense row-major tensor.
+  static aclTensor* NewTensor(const std::vector<std::int64_t>& dims, void* data,
+                              aclDataType dtype = ACL_FLOAT) {
+    return aclCreateTensor(dims.data(), dims.size(), dtype, nullptr, 0, ACL_FORMAT_ND, dims.data(),
+                           dims.size(), data);
+  }
+
   template <typename T>
   void* Upload(const std::vector<T>& values) {
     const std::size_t bytes = values.size() * sizeof(T);

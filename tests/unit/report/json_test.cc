@@ -55,12 +55,15 @@ class Draw {
   }
 
   CheckResult Check() { return {Text(), AnyOutcome(), Text(), Number()}; }
+  StandardResult Standard() { return {Text(), Coin(), Text(), Number(), Number()}; }
   OutputResult Output() {
-    return {Text(),   Text(),   Integer(), Integer(), Number(), Text(),
-            Number(), Number(), Number(),  Text(),    Number()};
+    return {Text(),   Text(),   Integer(), Integer(), Number(),  Text(),   Number(),
+            Number(), Number(), Text(),    Number(),  Integer(), Number(), List(&Draw::Standard)};
   }
+  PerturbationResult Perturbation() { return {Text(), Integer(), Integer(), Text(), Text()}; }
+  PropertyResult Property() { return {Text(), Text(), Integer(), Integer(), Text(), Text()}; }
   DeterminismResult Determinism() {
-    return {Coin(), Coin(), Integer(), Integer(), Text(), Number()};
+    return {Coin(), Coin(), Integer(), Integer(), Text(), Number(), List(&Draw::Perturbation)};
   }
   TimingResult Timing() {
     return {Text(),    Number(),  Number(),  Number(), Number(),
@@ -87,6 +90,7 @@ class Draw {
             List(&Draw::Check),
             List(&Draw::Output),
             List(&Draw::Determinism),
+            List(&Draw::Property),
             Coin() ? std::optional(Throughput()) : std::nullopt,
             List(&Draw::Deviation),
             Integer(),

@@ -72,6 +72,30 @@ TEST(Overview, CountsTheReasonsForHavingNoVerdict) {
   EXPECT_EQ(overview.failures()[0].reason, "wrong");
 }
 
+TEST(Overview, CountsWhereStandardsAndTheBoundDisagree) {
+  Overview overview({});
+  const auto add = [&](std::uint64_t violations, bool first_output, bool second_output) {
+    overview.Add({.outputs = {{.violations = violations,
+                               .standards = {{.name = "close", .passed = first_output}}},
+                              {.standards = {{.name = "close", .passed = second_output}}}}});
+  };
+  add(0, true, true);
+  add(0, true, false);
+  add(0, false, true);
+  add(1, true, true);
+  add(2, true, true);
+  add(3, true, true);
+  for (int i = 0; i < 4; ++i) add(4, false, false);
+  overview.Add({.outcome = Outcome::kSkipped});
+  ASSERT_EQ(overview.standards().size(), 1U);
+  const StandardTally& tally = overview.standards()[0];
+  EXPECT_EQ(tally.name, "close");
+  EXPECT_EQ(tally.both_pass, 1U);
+  EXPECT_EQ(tally.standard_fails, 2U);
+  EXPECT_EQ(tally.bound_fails, 3U);
+  EXPECT_EQ(tally.both_fail, 4U);
+}
+
 TEST(Overview, SortsThroughputByTheColdCopyFraction) {
   Overview overview({});
   overview.Add(Timed("unmeasured", 0));

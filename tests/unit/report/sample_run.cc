@@ -4,6 +4,17 @@
 #include <limits>
 
 namespace normgrad {
+namespace {
+
+StandardResult Standard(std::string name, bool passed, double value) {
+  return {.name = std::move(name),
+          .passed = passed,
+          .statistic = "error",
+          .value = value,
+          .limit = 0.0625};
+}
+
+}  // namespace
 
 RunInfo SampleInfo() {
   return {
@@ -15,6 +26,8 @@ RunInfo SampleInfo() {
       .device_description = "cpu, 2 threads",
       .host = "Example CPU, 2 cores, 8 GiB, Linux 6.1",
       .profile = "expanded",
+      .arithmetic = "ftz allow, rounding rne",
+      .oracle_gradient_error = 3e-9,
       .repeats = 5,
       .threads = 2,
       .timeout_seconds = 60,
@@ -58,7 +71,9 @@ std::vector<Result> SampleResults() {
                    .worst_golden = 0.123456,
                    .worst_allowance = 6.1e-5,
                    .dominant = "sum",
-                   .max_abs_error = 1e-3},
+                   .max_abs_error = 1e-3,
+                   .standards = {Standard("cann-mixed", true, 0), Standard("mere-mare", true, 1e-4),
+                                 Standard("cosine", true, 1e-9)}},
                   {.name = "dgammaOut",
                    .dtype = "float32",
                    .elements = 4096,
@@ -68,7 +83,10 @@ std::vector<Result> SampleResults() {
                    .worst_golden = -1.25,
                    .worst_allowance = 0.5,
                    .dominant = "local",
-                   .max_abs_error = 0.25}},
+                   .max_abs_error = 0.25,
+                   .standards = {Standard("cann-mixed", true, 0.005),
+                                 Standard("mere-mare", false, 0.125),
+                                 Standard("cosine", true, 1e-9)}}},
       .determinism = {{.option = false, .promised = false, .runs = 50, .divergence_bound = 0.0612},
                       {.option = true, .promised = true, .runs = 51, .divergence_bound = 0.06}},
       .throughput = ThroughputResult{.compulsory_bytes = 50000000,
@@ -114,7 +132,9 @@ std::vector<Result> SampleResults() {
                   .worst_golden = 2,
                   .worst_allowance = 0.5,
                   .dominant = "flush",
-                  .max_abs_error = -std::numeric_limits<double>::infinity()}};
+                  .max_abs_error = -std::numeric_limits<double>::infinity(),
+                  .standards = {Standard("cann-mixed", true, 0), Standard("mere-mare", false, 0.25),
+                                Standard("cosine", true, 0)}}};
   bad.variant = "mask=11x";
   bad.deviations = {{.number = "D4", .text = "strides are ignored", .seen = false}};
   bad.determinism.clear();

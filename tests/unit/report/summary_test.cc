@@ -71,6 +71,21 @@ TEST(Summary, ListsNoCommandsForCasesThatWereNotRun) {
               testing::EndsWith("\nno case failed, 2 of 2 cases not run\n"));
 }
 
+TEST(Summary, NamesTheStandardsThatDisagreeWithTheBound) {
+  EXPECT_THAT(
+      Summary(SampleOverview(), {}),
+      testing::HasSubstr("\nPublished standards beside the derived bound\n"
+                         "  cann-mixed     fails 0 cases and passes 1 against the bound\n"
+                         "  mere-mare      fails 1 case and passes 0 against the bound\n"
+                         "  cosine         fails 0 cases and passes 1 against the bound\n"));
+  Overview agreeing({});
+  agreeing.Add({.outputs = {{.standards = {{.name = "close", .passed = true},
+                                           {.name = "torch", .passed = true}}}}});
+  EXPECT_THAT(Summary(agreeing, {}),
+              testing::HasSubstr("\nPublished standards beside the derived bound\n"
+                                 "  agree with it in every case: close, torch\n"));
+}
+
 TEST(Summary, SaysThatNothingWasShown) {
   EXPECT_THAT(Summary(Overview({}), {}),
               testing::EndsWith("\nno case was selected: nothing was shown\n"));

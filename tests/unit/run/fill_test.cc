@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "run/fill.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include <gtest/gtest.h>
@@ -64,9 +65,10 @@ double Correlation(const std::vector<double>& a, const std::vector<double>& b) {
   return ab / std::sqrt(aa * bb);
 }
 
-class EveryFill : public ::testing::TestWithParam<std::string_view> {};
+// Fills that only draw; those that compose their data have tests of their own.
+class EveryDrawnFill : public ::testing::TestWithParam<std::string_view> {};
 
-TEST_P(EveryFill, GivesFiniteNumbersInEveryDType) {
+TEST_P(EveryDrawnFill, GivesFiniteNumbersInEveryDType) {
   for (const DType dtype : {DType::kFloat32, DType::kFloat16, DType::kBFloat16}) {
     const Case the_case = SmallCase(std::string(GetParam()), dtype);
     const auto inputs = FillInputs(the_case, 2);
@@ -78,7 +80,7 @@ TEST_P(EveryFill, GivesFiniteNumbersInEveryDType) {
   }
 }
 
-TEST_P(EveryFill, LeavesTensorsOfOneShapeUncorrelated) {
+TEST_P(EveryDrawnFill, LeavesTensorsOfOneShapeUncorrelated) {
   // Two equal tensors would let a kernel that swaps them pass.
   const Case the_case = SmallCase(std::string(GetParam()));
   const auto inputs = FillInputs(the_case, 2);
@@ -87,7 +89,7 @@ TEST_P(EveryFill, LeavesTensorsOfOneShapeUncorrelated) {
   EXPECT_LT(std::fabs(correlation), 6 / std::sqrt(64 * 1024.0));
 }
 
-TEST_P(EveryFill, DerivesRstdFromTheRoundedData) {
+TEST_P(EveryDrawnFill, DerivesRstdFromTheRoundedData) {
   const Case the_case = SmallCase(std::string(GetParam()), DType::kBFloat16);
   const auto inputs = FillInputs(the_case, 2);
   const std::vector<double> x = Values(the_case, *inputs, kX);
@@ -101,15 +103,16 @@ TEST_P(EveryFill, DerivesRstdFromTheRoundedData) {
   }
 }
 
-TEST_P(EveryFill, NeverMakesGammaConstant) {
+TEST_P(EveryDrawnFill, NeverMakesGammaConstant) {
   const Case the_case = SmallCase(std::string(GetParam()));
   const std::vector<double> gamma = Values(the_case, *FillInputs(the_case, 1), kGamma);
   EXPECT_NE(gamma[0], gamma[1]);
   EXPECT_NE(gamma[0], 1.0);
 }
 
-INSTANTIATE_TEST_SUITE_P(Fills, EveryFill,
-                         ::testing::ValuesIn(FillNames().begin(), FillNames().end()),
+INSTANTIATE_TEST_SUITE_P(Fills, EveryDrawnFill,
+                         ::testing::Values("normal", "uniform", "positive", "offset", "tiny",
+                                           "outlier", "wide"),
                          [](const auto& test) { return std::string(test.param); });
 
 TEST(FillInputs, DrawsWhatItsNameSays) {
@@ -131,6 +134,64 @@ TEST(FillInputs, DrawsWhatItsNameSays) {
   EXPECT_NEAR(moments("tiny", kDy).second, 0x1p-20, 0x1p-24);
   EXPECT_GT(moments("outlier", kDy).second, 300);
   EXPECT_GT(moments("positive", kX).first, 0.5);
+  EXPECT_NEAR(moments("big_mean", kX).first, 1000, 0.02);
+  EXPECT_GT(moments("edges", kDy).second, 0x1p118);
+  EXPECT_GT(moments("constant_rows", kX).first, 0.5);  // half of it is from 1 to 2
+}
+
+// Indices into the params of batch norm.
+constexpr std::size_t kGradOut = 0, kInput = 1, kMean = 2, kSumDy = 5, kSumDyXmu = 6, kCounter = 7;
+
+Case BatchCase(DType counter) {
+  Case the_case;
+  the_case.op = &kBatchNormElemtBackward;
+  the_case.product = "atlas-a2";
+  the_case.dims = {{"N", {4}}, {"C", {3}}, {"S", {5, 7}}, {"K", {200}}};
+  the_case.dtypes.assign(9, DType::kFloat32);
+  the_case.dtypes[kCounter] = counter;
+  return the_case;
+}
+
+TEST(FillInputs, CountsInSmallWholeNumbersInEveryDType) {
+  for (const DType dtype : {DType::kFloat32, DType::kFloat16, DType::kInt32}) {
+    const Case the_case = BatchCase(dtype);
+    const std::vector<double> counts = Values(the_case, *FillInputs(the_case, 1), kCounter);
+    ASSERT_EQ(counts.size(), 200U);
+    for (const double count : counts) {
+      EXPECT_EQ(count, std::trunc(count));
+      EXPECT_GE(count, 1);
+      EXPECT_LE(count, 64);
+    }
+    EXPECT_LT(*std::ranges::min_element(counts), 5) << Name(dtype);
+    EXPECT_GT(*std::ranges::max_element(counts), 60) << Name(dtype);
+  }
+}
+
+TEST(FillInputs, SumsOverAsManyElementsAsCounterSays) {
+  const Case the_case = BatchCase(DType::kInt32);
+  const auto inputs = FillInputs(the_case, 2);
+  const auto values = [&](std::size_t param) { return Values(the_case, *inputs, param); };
+  const std::vector<double> dy = values(kGradOut), x = values(kInput), mean = values(kMean);
+  double n = 0;
+  for (const double count : values(kCounter)) n += count;
+  for (std::size_t channel = 0; channel < 3; ++channel) {
+    double of_x = 0, of_dy = 0, of_products = 0;
+    for (std::size_t i = 0; i < dy.size(); ++i) {
+      if (i / 35 % 3 != channel) continue;
+      of_x += x[i] / 140;
+      of_dy += dy[i] / 140;
+      of_products += dy[i] * (x[i] - mean[channel]) / 140;
+    }
+    EXPECT_NEAR(mean[channel], of_x, 1e-6);
+    EXPECT_NEAR(values(kSumDy)[channel], n * of_dy, n * 1e-6);
+    EXPECT_NEAR(values(kSumDyXmu)[channel], n * of_products, n * 1e-6);
+  }
+}
+
+TEST(FillInputs, LeavesInputsThatAreNullEmpty) {
+  Case the_case = BatchCase(DType::kInt32);
+  the_case.dtypes[4] = DType::kNone;  // weight
+  EXPECT_TRUE(FillInputs(the_case, 1)->tensors[4].empty());
 }
 
 }  // namespace

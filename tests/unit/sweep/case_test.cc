@@ -134,8 +134,8 @@ TEST(Case, GivesEveryTensorItsShapeDTypeAndLayout) {
 }
 
 TEST(CheckNames, AreInTheOrderTheyRun) {
-  EXPECT_THAT(CheckNames(),
-              ElementsAre("contract", "accuracy", "memory", "determinism", "throughput"));
+  EXPECT_THAT(CheckNames(), ElementsAre("contract", "accuracy", "memory", "determinism", "batch",
+                                        "invariants", "throughput"));
 }
 
 TEST(FillNames, StartWithTheDefault) { EXPECT_EQ(FillNames().front(), Case().fill); }

@@ -155,9 +155,9 @@ TEST(Selection, RefusesNamesNobodyKnows) {
             "unknown product 'atlas-a4': did you mean 'atlas-a3'?");
   selection = {};
   selection.checks = {"speed"};
-  EXPECT_EQ(
-      ErrorOf([&] { Select(selection); }),
-      "unknown check 'speed': expected one of contract, accuracy, memory, determinism, throughput");
+  EXPECT_EQ(ErrorOf([&] { Select(selection); }),
+            "unknown check 'speed': expected one of contract, accuracy, memory, determinism, "
+            "batch, invariants, throughput");
 }
 
 }  // namespace

@@ -95,7 +95,7 @@ void ExpectEveryChoice(const Operator& op, const Touched& touched) {
   for (const LayoutKind layout : AllLayoutKinds()) {
     EXPECT_TRUE(touched.layouts.contains(std::string(Name(layout)))) << op.name << Name(layout);
   }
-  EXPECT_EQ(touched.fills.size(), FillNames().size()) << op.name;
+  EXPECT_GE(touched.fills.size(), 7U) << op.name;
   EXPECT_EQ(touched.checks.size(), CheckNames().size()) << op.name;
   EXPECT_THAT(MissingPairs(op, touched.dtypes), testing::IsEmpty()) << op.name;
 }
@@ -155,12 +155,13 @@ TEST(ShippedCases, CiTouchesEveryDTypeRowOfEveryProduct) {
     ASSERT_TRUE(all.contains(op)) << op->name;
     EXPECT_EQ(all.at(op).products, SupportingProducts(*op)) << op->name;
     EXPECT_THAT(MissingPairs(*op, all.at(op).dtypes), testing::IsEmpty()) << op->name;
+    EXPECT_EQ(all.at(op).fills.size(), FillNames().size()) << op->name;
   }
 }
 
 TEST(ShippedCases, EverySuiteLoads) {
   for (const auto& entry : std::filesystem::directory_iterator("cases/suites")) {
-    EXPECT_GT(LoadSweeps({entry.path().string()}, {}).cases.size(), 100U) << entry.path();
+    EXPECT_GT(LoadSweeps({entry.path().string()}, {}).cases.size(), 20U) << entry.path();
   }
 }
 
@@ -243,7 +244,7 @@ TEST(Museum, NamesCasesThatExist) {
     const bool is_id = std::ranges::any_of(AllOperators(), [&](const Operator* op) {
       return word.starts_with(std::string(op->name) + "/");
     });
-    if (is_id) {
+    if (is_id && !word.ends_with(".yaml")) {
       ++named;
       EXPECT_TRUE(ids.contains(word)) << word;
     }

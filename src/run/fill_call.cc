@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "run/fill_call.h"
+
+#include <algorithm>
+
+#include "base/parallel.h"
+
+namespace normgrad {
+namespace {
+
+constexpr std::size_t kElementsPerTask = 1 << 16;
+
+std::vector<HostTensor> Allocate(const Case& the_case, CaseInputs* inputs) {
+  std::vector<HostTensor> tensors;
+  tensors.reserve(the_case.op->params.size());
+  if (inputs != nullptr) inputs->tensors.resize(the_case.op->params.size());
+  for (const Param& param : the_case.op->params) {
+    HostTensor& tensor = tensors.emplace_back();
+    if (!param.IsTensor() || !the_case.Uses(param)) continue;
+    tensor = {the_case.DTypeOf(param), the_case.ShapeOf(param), nullptr};
+    if (inputs == nullptr || param.kind != Param::Kind::kInput) continue;
+    std::vector<std::byte>& elements = inputs->tensors[tensors.size() - 1];
+    elements.resize(ElementCount(tensor.shape) * SizeOf(tensor.dtype));
+    tensor.data = elements.data();
+  }
+  return tensors;
+}
+
+}  // namespace
+
+FillCall::FillCall(const Case& the_case, unsigned threads, CaseInputs* inputs)
+    : case_(the_case),
+      threads_(threads),
+      inputs_(inputs),
+      tensors_(Allocate(the_case, inputs)),
+      norm_(OracleOf(*the_case.op).call(the_case.dims, tensors_)) {}
+
+std::vector<std::size_t> FillCall::InputsOf(Role role) const {
+  std::vector<std::size_t> found;
+  for (std::size_t i = 0; i < tensors_.size(); ++i) {
+    const Param& param = case_.op->params[i];
+    if (param.kind == Param::Kind::kInput && param.role == role) found.push_back(i);
+  }
+  return found;
+}
+
+std::size_t FillCall::ScaleSize() const {
+  return norm_.elements / std::max<std::size_t>(norm_.scales.count, 1);
+}
+
+RandomStream FillCall::Random(std::string_view purpose) const {
+  return RandomStream(HashText(purpose, case_.Hash()));
+}
+
+void FillCall::Set(std::size_t param, std::size_t index, double value) {
+  if (param == kNoParam || !tensors_[param].present()) return;
+  const DType dtype = tensors_[param].dtype;
+  Store(dtype, value, inputs_->tensors[param].data() + index * SizeOf(dtype));
+}
+
+void FillCall::SetAll(std::size_t param, const std::function<double(std::size_t)>& element) {
+  if (param == kNoParam || !tensors_[param].present()) return;
+  ForStretches(ElementCount(tensors_[param].shape), 1, [&](std::size_t first, std::size_t end) {
+    for (std::size_t i = first; i < end; ++i) Set(param, i, element(i));
+  });
+}
+
+void FillCall::ForStretches(
+    std::size_t count, std::size_t item_elements,
+    const std::function<void(std::size_t first, std::size_t end)>& body) const {
+  const std::size_t items =
+      std::max<std::size_t>(kElementsPerTask / std::max<std::size_t>(item_elements, 1), 1);
+  ParallelFor((count + items - 1) / items, threads_,
+              [&](std::size_t task) { body(task * items, std::min(count, (task + 1) * items)); });
+}
+
+}  // namespace normgrad
