@@ -36,8 +36,9 @@ class SmallCall {
       const Param& param = op.params[i];
       // The call is all there is to count.
       if (param.role == Role::kCount) {
-        const auto counted = static_cast<double>(elements / Count("C", dims_));
-        std::ranges::fill(values_[i], counted / static_cast<double>(values_[i].size()));
+        const std::size_t counted = elements / Count("C", dims_);
+        std::ranges::fill(values_[i],
+                          static_cast<double>(counted) / static_cast<double>(values_[i].size()));
       }
       tensors_.push_back(param.IsTensor()
                              ? HostTensor{DType::kFloat64, Expand(param.pattern, dims_),

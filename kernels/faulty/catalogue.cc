@@ -62,7 +62,9 @@ std::vector<Entry> MakeCatalogue() {
     AddDescribed(fault, {.check = fault.check}, &all);
   }
   all.insert(all.end(), HealthyVariants().begin(), HealthyVariants().end());
-  std::ranges::stable_partition(all, [](const Entry& entry) { return !IsHealthy(entry); });
+  // Not its sibling in std::ranges, which clang 14 cannot read.
+  std::stable_partition(all.begin(), all.end(),
+                        [](const Entry& entry) { return !IsHealthy(entry); });
   // Together what belongs together, in the order of first appearance.
   std::vector<std::string_view> kinds;
   for (const Entry& entry : all) {

@@ -86,7 +86,9 @@ std::optional<std::string> WhyInputsShowNothing(const CaseRun& run) {
   std::vector<Sample> samples;
   const auto params = run.op().params;
   for (std::size_t i = 0; i < params.size(); ++i) {
-    if (params[i].kind != Param::Kind::kInput) continue;
+    // What is derived from other inputs may well equal them: the mean of one element.
+    const bool derived = params[i].role == Role::kStatistic || params[i].role == Role::kChannelSum;
+    if (params[i].kind != Param::Kind::kInput || derived) continue;
     const HostTensor tensor = AsHostTensor(run.the_case(), i, run.inputs()->tensors[i]);
     if (!tensor.present() || ElementCount(tensor.shape) < kTooFewToTell) continue;
     const Sample& sample =

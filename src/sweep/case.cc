@@ -213,9 +213,9 @@ std::span<const std::string_view> CheckNames() {
 
 std::span<const std::string_view> FillNames() {
   static constexpr std::array<std::string_view, 18> kNames = {
-      "normal",    "uniform", "positive",      "offset",     "tiny",        "outlier",
-      "wide",      "exact",   "small_sum",     "ties",       "nonfinite",   "big_mean",
-      "edges",     "probe",   "constant_rows", "free_stats", "pair_cancel", "collinear"};
+      "normal", "uniform", "positive",      "offset",     "tiny",        "outlier",
+      "wide",   "exact",   "small_sum",     "ties",       "nonfinite",   "big_mean",
+      "edges",  "probe",   "constant_rows", "free_stats", "pair_cancel", "collinear"};
   return kNames;
 }
 

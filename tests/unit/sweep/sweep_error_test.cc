@@ -158,8 +158,7 @@ INSTANTIATE_TEST_SUITE_P(
          "m.yaml:2:17: unknown fill 'nromal': did you mean 'normal'?"},
         {"Check", Top("checks: speed"),
          "m.yaml:2:9: unknown check 'speed': expected one of contract, accuracy, memory, "
-         "determinism, "
-         "throughput"},
+         "determinism, batch, invariants, throughput"},
         {"Layout", Top("layouts: [transpose]"),
          "m.yaml:2:11: unknown layout 'transpose': did you mean 'transposed'?"},
         {"LayoutIsAList", Top("layouts: [[strided]]"),
