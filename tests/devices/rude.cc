@@ -18,7 +18,7 @@ bool Rude(std::string_view rule) {
 
 /// The CPU device's function of the same name.
 template <typename Function>
-Function* Polite(Function&, const char* name) {
+Function* Polite(const char* name) {
   static void* const kDevice = ::dlopen(NORMGRAD_CPU_LIBRARY, RTLD_NOW | RTLD_LOCAL);
   return reinterpret_cast<Function*>(::dlsym(kDevice, name));
 }
@@ -34,7 +34,7 @@ void ChangeDx() { *last_dx = ~*last_dx; }
 extern "C" {
 
 const char* aclGetRecentErrMsg() {
-  const char* const message = Polite(aclGetRecentErrMsg, "aclGetRecentErrMsg")();
+  const char* const message = Polite<decltype(aclGetRecentErrMsg)>("aclGetRecentErrMsg")();
   if (Rude("no-message")) return nullptr;
   return Rude("unreadable-message") ? "\x01\x02" : message;
 }
@@ -43,11 +43,11 @@ aclnnStatus aclnnRmsNormGradGetWorkspaceSize(const aclTensor* dy, const aclTenso
                                              const aclTensor* rstd, const aclTensor* gamma,
                                              const aclTensor* dx, const aclTensor* dgamma,
                                              std::uint64_t* bytes, aclOpExecutor** executor) {
-  const aclnnStatus status =
-      Polite(aclnnRmsNormGradGetWorkspaceSize, "aclnnRmsNormGradGetWorkspaceSize")(
-          dy, x, rstd, gamma, dx, dgamma, bytes, executor);
+  const aclnnStatus status = Polite<decltype(aclnnRmsNormGradGetWorkspaceSize)>(
+      "aclnnRmsNormGradGetWorkspaceSize")(dy, x, rstd, gamma, dx, dgamma, bytes, executor);
   void* address = nullptr;
-  if (dx != nullptr && Polite(aclGetRawTensorAddr, "aclGetRawTensorAddr")(dx, &address) == 0) {
+  if (dx != nullptr &&
+      Polite<decltype(aclGetRawTensorAddr)>("aclGetRawTensorAddr")(dx, &address) == 0) {
     last_dx = static_cast<std::byte*>(address);
   }
   if (status == 0) {
@@ -69,7 +69,7 @@ aclnnStatus aclnnRmsNormGrad(void* workspace, std::uint64_t bytes, aclOpExecutor
     return 561003;
   }
   const aclnnStatus status =
-      Polite(aclnnRmsNormGrad, "aclnnRmsNormGrad")(workspace, bytes, executor, stream);
+      Polite<decltype(aclnnRmsNormGrad)>("aclnnRmsNormGrad")(workspace, bytes, executor, stream);
   if (status == 0) return status;
   if (Rude("phase-two-writes")) ChangeDx();
   if (Rude("other-status")) return 561103;
