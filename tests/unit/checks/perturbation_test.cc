@@ -33,7 +33,7 @@ class WithFault {
 
 /// The answer of `check` about a case with random data.
 Answer Ask(Answer (*check)(CaseRun&, const CheckOptions&, Result*), const Case& the_case,
-           Result* result, CheckOptions options = {}) {
+           Result* result, const CheckOptions& options = {}) {
   CaseRun run(the_case, FaultyDevice(), FillInputs(the_case, 1));
   return check(run, options, result);
 }
