@@ -34,8 +34,7 @@ OracleWitness::OracleWitness(std::size_t param, std::size_t count, const BoundRu
   const RandomStream random(HashText("oracle witness", param));
   for (std::uint64_t i = 0; i + 2 < kSample; ++i) sample_.push_back(random.Bits(i) % count);
   std::ranges::sort(sample_);
-  const auto repeated = std::ranges::unique(sample_);
-  sample_.erase(repeated.begin(), repeated.end());
+  sample_.erase(std::unique(sample_.begin(), sample_.end()), sample_.end());
 }
 
 void OracleWitness::Consume(const ReferenceBlock& block) {
