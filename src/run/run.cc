@@ -12,6 +12,7 @@ void RunCases(std::span<const Case> cases, Executor& executor, const RunObserver
       result.reason = "the run was interrupted before it";
       observer.on_result(std::move(result));
     } else {
+      if (observer.on_start) observer.on_start(the_case);
       observer.on_result(executor.Execute(the_case));
     }
   }

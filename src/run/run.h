@@ -10,8 +10,9 @@ namespace normgrad {
 
 /// What a run tells the outside while it goes on.
 struct RunObserver {
-  std::function<bool()> interrupted;      // asked before every case: true ends the run
-  std::function<void(Result)> on_result;  // once per case, in order
+  std::function<bool()> interrupted;            // asked before every case: true ends the run
+  std::function<void(const Case&)> on_start{};  // before a case is answered; may be empty
+  std::function<void(Result)> on_result;        // once per case, in order
 };
 
 /// Has `executor` answer every case and hands each record on. After an interruption the cases left
