@@ -203,6 +203,7 @@ double CaseRun::PhaseOne() {
     workspace_.reset();
   } else if (workspace_ == nullptr || workspace_->size() != prepared_.workspace_bytes) {
     workspace_ = std::make_unique<GuardedBuffer>(device_, prepared_.workspace_bytes);
+    workspace_->WritePoison(Poison::kFirst);
   }
   if (workspace_ != nullptr) workspace_->Shift(placement_ == Placement::kMoved ? kMoveBytes : 0);
   return seconds.count();

@@ -117,17 +117,20 @@ void GoToTheEdges(FillCall& call) {
   });
 }
 
-// One element in the last place of every sum, as large as what the rest of it adds up to.
+// One element in the last place of every sum, as large as what the rest of it adds up to. Those of
+// the sets may be all that a scale has: were they alike, its terms would not be exchangeable.
 void Probe(FillCall& call) {
   const Normalisation& norm = call.norm();
   if (norm.elements == 0) return;
+  const RandomStream random = call.Random("probe");
   const auto large = [](std::size_t terms) {
     return std::min(2 + std::sqrt(static_cast<double>(terms)), 1024.0);
   };
   const std::size_t turn = norm.scales.length * norm.scales.count;
   for (std::size_t set = 0; set < norm.sets.count && call.Reduces(); ++set) {
     const std::size_t last = (set + 1) * norm.SetSize() - 1;
-    call.Set(norm.dy, last, large(norm.SetSize()));
+    const double sign = random.Bits(set) % 2 == 0 ? 1 : -1;
+    call.Set(norm.dy, last, sign * (1 + random.Uniform(set) / 2) * large(norm.SetSize()));
     call.Set(norm.x, last, 1.5);
   }
   for (std::size_t scale = 0; scale < norm.scales.count; ++scale) {
@@ -190,20 +193,23 @@ void AlignGradients(FillCall& call) {
   call.SetAll(norm.dy, [&](std::size_t i) { return 2 * call.Get(norm.x, i); });
 }
 
-// NaN and infinities in one set, in a few elements at most: all that does not depend on them must
-// stay as it is.
+// NaN and infinities in a few elements, in sets of their own where there are enough of them: one
+// kind must not hide another, and all that does not depend on them must stay as it is.
 void SprinkleNonFinite(FillCall& call) {
   const Normalisation& norm = call.norm();
   if (norm.elements == 0) return;
   constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   const RandomStream random = call.Random("sprinkle");
-  const std::size_t size = norm.SetSize(), few = std::min<std::size_t>(norm.scales.count / 2, 3);
-  const std::size_t set = random.Bits(0) % norm.sets.count;
   const std::pair<std::size_t, double> kinds[] = {
       {norm.dy, kNaN}, {norm.x, kInfinity}, {norm.dy, -kInfinity}};
-  for (std::size_t k = 0; k < std::max<std::size_t>(few, 1); ++k) {
-    const std::size_t place = random.Bits(k + 1) % size;
+  const auto at_most_half = [&](std::size_t count) {
+    return std::clamp<std::size_t>(count / 2, 1, std::size(kinds));
+  };
+  const std::size_t first = random.Bits(0) % norm.sets.count;
+  for (std::size_t k = 0; k < at_most_half(norm.scales.count); ++k) {
+    const std::size_t set = (first + k % at_most_half(norm.sets.count)) % norm.sets.count;
+    const std::size_t place = random.Bits(k + 1) % norm.SetSize();
     const std::size_t turn = norm.sets.length * norm.sets.count;
     const std::size_t at =
         place / norm.sets.length * turn + set * norm.sets.length + place % norm.sets.length;
