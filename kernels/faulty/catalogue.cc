@@ -10,31 +10,32 @@ namespace {
 /// What the catalogue says of the faults of faults.h. Those it leaves out, which take their time or
 /// show in another process only, are for NORMGRAD_FAULT.
 constexpr normgradFault kDescribed[] = {
-    {"wrong-element", "element", "", kEveryOperator, "", "accuracy", "cpu", ""},
+    {"wrong-element", "element", "", kEveryOperator, "", "accuracy", "cpu", "", ""},
     {"one-ulp", "element", "", kEveryOperator, "16-bit dx, or data whose results are exact",
-     "accuracy", "cpu", ""},
-    {"nan", "element", "", kEveryOperator, "", "accuracy", "cpu", ""},
-    {"unwritten-tail", "memory", "", kEveryOperator, "", "memory", "cpu", ""},
-    {"out-of-bounds", "memory", "", kEveryOperator, "", "memory", "cpu", ""},
-    {"out-of-bounds-by-default", "memory", "", kEveryOperator, "", "memory", "cpu", ""},
-    {"gap-written", "memory", "", kEveryOperator, "dx is strided", "memory", "cpu", ""},
-    {"input-changed", "memory", "", kEveryOperator, "", "memory", "cpu", ""},
-    {"stale-accumulation", "memory", "", kEveryOperator, "", "memory", "cpu", ""},
-    {"workspace-overrun", "memory", "", kEveryOperator, "", "memory", "cpu", ""},
+     "accuracy", "cpu", "", ""},
+    {"nan", "element", "", kEveryOperator, "", "accuracy", "cpu", "", ""},
+    {"unwritten-tail", "memory", "", kEveryOperator, "", "memory", "cpu", "", ""},
+    {"out-of-bounds", "memory", "", kEveryOperator, "", "memory", "cpu", "", ""},
+    {"out-of-bounds-by-default", "memory", "", kEveryOperator, "", "memory", "cpu", "", ""},
+    {"gap-written", "memory", "", kEveryOperator, "dx is strided", "memory", "cpu", "", ""},
+    {"input-changed", "memory", "", kEveryOperator, "", "memory", "cpu", "", ""},
+    {"stale-accumulation", "memory", "", kEveryOperator, "", "memory", "cpu", "", ""},
+    {"workspace-overrun", "memory", "", kEveryOperator, "", "memory", "cpu", "", ""},
     {"nondeterministic-sum", "determinism", "", "rms_norm_grad", "more than two rows",
-     "determinism", "cpu", ""},
+     "determinism", "cpu", "", ""},
     {"nondeterministic-bits", "determinism", "", kEveryOperator, "dgamma is float32", "determinism",
-     "cpu", ""},
+     "cpu", "", ""},
     {"nondeterministic-bits-by-default", "determinism", "",
-     "layer_norm_backward batch_norm_elemt_backward", "dgamma is float32", "determinism", "cpu",
+     "layer_norm_backward batch_norm_elemt_backward", "dgamma is float32", "determinism", "cpu", "",
      ""},
-    {"throws", "launch", "", kEveryOperator, "", "accuracy", "cpu", ""},
+    {"throws", "launch", "", kEveryOperator, "", "accuracy", "cpu", "", ""},
     {"ignores-formats", "contract", "", "batch_norm_elemt_backward", "a private format", "contract",
-     "cpu", ""},
-    {"wrong-status", "contract", "", kEveryOperator, "", "contract", "cpu", ""},
-    {"refuses-float16", "contract", "", kEveryOperator, "data are float16", "contract", "cpu", ""},
-    {"growing-workspace", "contract", "", kEveryOperator, "", "contract", "cpu", ""},
-    {"nondeterministic-by-default", kHealthy, "", "rms_norm_grad", "", "", "cpu", ""},
+     "cpu", "", ""},
+    {"wrong-status", "contract", "", kEveryOperator, "", "contract", "cpu", "", ""},
+    {"refuses-float16", "contract", "", kEveryOperator, "data are float16", "contract", "cpu", "",
+     ""},
+    {"growing-workspace", "contract", "", kEveryOperator, "", "contract", "cpu", "", ""},
+    {"nondeterministic-by-default", kHealthy, "", "rms_norm_grad", "", "", "cpu", "", ""},
 };
 
 constexpr std::uint64_t kSpareWorkspace = 64;
@@ -57,6 +58,7 @@ bool IsHealthy(const Entry& entry) { return std::string_view(entry.text.kind) ==
 std::vector<Entry> MakeCatalogue() {
   std::vector<Entry> all(ModelFaults().begin(), ModelFaults().end());
   all.insert(all.end(), DeviceFaults().begin(), DeviceFaults().end());
+  all.insert(all.end(), ContextFaults().begin(), ContextFaults().end());
   for (const Fault& fault : Faults()) AddDescribed(fault, {.run = fault.run}, &all);
   for (const PhaseOneFault& fault : PhaseOneFaults()) {
     AddDescribed(fault, {.check = fault.check}, &all);

@@ -19,6 +19,12 @@ inline constexpr const char* kHealthy = "healthy";
 /// The healthy variant that faults of the float32 model differ from in one thing.
 inline constexpr const char* kModelTwin = "forward";
 
+/// The model computes every set by itself.
+inline constexpr const char* kModelPromises = "batch";
+
+/// That of faults which are planted around the CPU device's kernels.
+inline constexpr const char* kCpuTwin = "cpu";
+
 /// One way to compute, right or wrong. At most one of the functions is there; without any of them
 /// and without a recipe a call is computed as on the CPU device.
 struct Entry {
@@ -31,10 +37,11 @@ struct Entry {
 };
 
 /// Wrong arithmetic, each a twist of the float32 model; right arithmetic, each another recipe;
-/// wrong bytes, order and status.
+/// wrong bytes, order and status; what depends on more than the call.
 std::span<const Entry> ModelFaults();
 std::span<const Entry> HealthyVariants();
 std::span<const Entry> DeviceFaults();
+std::span<const Entry> ContextFaults();
 
 /// All of the above and those of faults.h that end in time, healthy ones last. Names are unique.
 std::span<const Entry> Catalogue();

@@ -1,65 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-// Kernels that compute right and do something else wrong: one element, a byte beside it, the order
-// of things, an answer of phase 1.
+// Kernels that compute right and do something else wrong: one element, a byte beside it, an answer
+// of phase 1.
 #include <algorithm>
 #include <cstring>
 #include <vector>
 
 #include "kernels/faulty/catalogue.h"
+#include "kernels/faulty/scene.h"
 
 namespace normgrad::faulty {
 namespace {
 
-constexpr const char* kFloat32Dx = "dx is float32";
 constexpr std::uint64_t kSpareWorkspace = 64;
-
-constexpr Entry Around(const char* kind, const char* name, const char* operators, const char* check,
-                       const char* what, void (*run)(const Scene& scene), const char* shows = "",
-                       const char* museum = "", std::uint64_t spare_workspace = 0) {
-  return {.text = {name, kind, museum, operators, shows, check, "cpu", what},
-          .run = run,
-          .spare_workspace = spare_workspace};
-}
 
 constexpr Entry InPhaseOne(const char* name, const char* what, decltype(&CheckContract) check,
                            const char* operators = kEveryOperator, const char* shows = "") {
-  return {.text = {name, "contract", "", operators, shows, "contract", "cpu", what},
+  return {.text = {name, "contract", "", operators, shows, "contract", kCpuTwin, what, ""},
           .check = check};
-}
-
-/// A tensor of the call; one that is not present where there is none.
-const KernelTensor& TensorOf(const Scene& scene, Param::Kind kind, Role role) {
-  static const KernelTensor kNone;
-  const KernelTensor* tensor = scene.Find(kind, role);
-  return tensor != nullptr ? *tensor : kNone;
-}
-const KernelTensor& Dx(const Scene& scene) {
-  return TensorOf(scene, Param::Kind::kOutput, Role::kData);
-}
-const KernelTensor& Dgamma(const Scene& scene) {
-  return TensorOf(scene, Param::Kind::kOutput, Role::kScaleGrad);
-}
-const KernelTensor& X(const Scene& scene) {
-  return TensorOf(scene, Param::Kind::kInput, Role::kData);
-}
-
-std::size_t CountOf(const KernelTensor& tensor) {
-  return tensor.present() ? ElementCount(tensor.shape) : 0;
-}
-
-/// The places of a bit in every float type, as seen from its fields.
-enum class Bit { kSign, kLowestExponent, kHighestMantissa, kLowest };
-
-void Flip(const KernelTensor& tensor, std::size_t flat, Bit bit) {
-  const std::size_t bytes = SizeOf(tensor.dtype);
-  const unsigned mantissa = tensor.dtype == DType::kFloat16    ? 10
-                            : tensor.dtype == DType::kBFloat16 ? 7
-                                                               : 23;
-  const unsigned place = bit == Bit::kSign              ? static_cast<unsigned>(8 * bytes) - 1
-                         : bit == Bit::kLowestExponent  ? mantissa
-                         : bit == Bit::kHighestMantissa ? mantissa - 1
-                                                        : 0;
-  *(ElementOf(tensor, flat) + place / 8) ^= static_cast<std::byte>(1U << place % 8);
 }
 
 template <Bit kBit>
@@ -74,12 +31,6 @@ void FlipInDgamma(const Scene& scene) {
   scene.compute(scene.launch);
   const KernelTensor& dgamma = Dgamma(scene);
   if (CountOf(dgamma) > 0) Flip(dgamma, CountOf(dgamma) - 1, kBit);
-}
-
-/// The lowest bit of a float32 dx follows `bit`: nothing that a bound could see.
-void Follow(const Scene& scene, bool bit) {
-  const KernelTensor& dx = Dx(scene);
-  if (CountOf(dx) > 0 && dx.dtype == DType::kFloat32 && bit) Flip(dx, 0, Bit::kLowest);
 }
 
 bool IsOdd(const void* address) {
@@ -212,18 +163,6 @@ void IdleCoresAdd(const Scene& scene) {
   }
 }
 
-void FollowAddress(const Scene& scene) {
-  scene.compute(scene.launch);
-  constexpr std::uintptr_t kLine = 128;
-  Follow(scene, reinterpret_cast<std::uintptr_t>(Dx(scene).data) % kLine != 0);
-}
-
-void FollowAlignment(const Scene& scene) {
-  scene.compute(scene.launch);
-  constexpr std::uintptr_t kBlock = 32;
-  Follow(scene, reinterpret_cast<std::uintptr_t>(Dx(scene).data) % kBlock != 0);
-}
-
 /// A constant that has no place in the formula.
 void AddEpsilon(const Scene& scene) {
   scene.compute(scene.launch);
@@ -232,29 +171,6 @@ void AddEpsilon(const Scene& scene) {
     std::byte* const element = ElementOf(dx, i);
     Store(dx.dtype, Load(dx.dtype, element) + 0x1p-10, element);
   }
-}
-
-void NowAndThen(const Scene& scene) {
-  scene.compute(scene.launch);
-  Follow(scene, scene.launches % 3 == 0);
-}
-
-/// The first row's xhat is read after its place has another use, in every other launch.
-void ReuseScratch(const Inputs& in, Addends& sum) {
-  if (sum.what != SumOf::kScaleGrad || in.launches % 2 == 0) return;
-  const std::size_t count = std::min(in.run, sum.terms.size());
-  for (std::size_t i = 0; i < count; ++i) {
-    const std::size_t element = sum.elements[i];
-    sum.terms[i] = in.dy[element] * in.dy[element] * in.scale[sum.index];
-  }
-}
-
-constexpr Entry OutOfOrder(const char* name, const char* museum, const char* operators,
-                           const char* what, Recipe recipe) {
-  return {.text = {name, "determinism", museum, operators, "more than two blocks of terms",
-                   "determinism", kModelTwin, what},
-          .modelled = true,
-          .recipe = recipe};
 }
 
 using Args = std::span<const CallArg>;
@@ -373,24 +289,8 @@ std::span<const Entry> DeviceFaults() {
       Around("memory", "strides-ignored", kEveryOperator, "accuracy",
              "x is read as if it were dense", StridesIgnored, "x is not dense"),
 
-      OutOfOrder("arrival-despite-option", "", kEveryNorm,
-                 "terms are added as they arrive, whatever ACL_OPT_DETERMINISTIC says",
-                 {.order = Order::kArrival, .despite_option = true}),
-      OutOfOrder("arrival-by-default", "", "layer_norm_backward",
-                 "terms are added as they arrive, unless ACL_OPT_DETERMINISTIC is on",
-                 {.order = Order::kArrival}),
-      OutOfOrder("scratch-reused", "13", kEveryNorm,
-                 "every other launch sums dgamma from an xhat that is overwritten already",
-                 {.twist = {.addends = ReuseScratch}}),
-      Around("determinism", "follows-address", kEveryOperator, "determinism",
-             "a lowest bit follows the address of dx modulo 128", FollowAddress, kFloat32Dx),
-      Around("determinism", "follows-alignment", kEveryOperator, "determinism",
-             "a lowest bit follows whether dx is aligned to 32 bytes", FollowAlignment, kFloat32Dx),
       Around("element", "epsilon-added", kEveryOperator, "accuracy",
              "2^-10 is added to every element of dx", AddEpsilon, kFloat32Dx),
-      Around("determinism", "now-and-then", kEveryOperator, "determinism",
-             "every third launch differs in one lowest bit of dx", NowAndThen, kFloat32Dx),
-
       InPhaseOne("takes-null", "null pointers are taken", Take<Kind::kNullPointer>),
       InPhaseOne("takes-any-dtype", "every combination of dtypes is taken", Take<Kind::kDType>),
       InPhaseOne("takes-any-shape", "shapes that disagree are taken", Take<Kind::kShape>),

@@ -17,6 +17,8 @@ struct Scene {
   void (*compute)(const Launch& launch);  // the correct kernel
   std::uint64_t workspace_bytes = 0;
   std::uint64_t launches = 0;  // of this process so far, this one included
+  bool used_executor = false;  // it has been launched before
+  bool other_stream = false;   // the launch before this one was on another stream
 
   /// The last tensor of that kind and role that is present: x, dx, dgamma; nullptr for none.
   const KernelTensor* Find(Param::Kind kind, Role role) const;

@@ -158,7 +158,7 @@ class Computation {
       for (const float term : terms) total = recipe_.twist.add(in_, sum.what, total, term);
       return total;
     }
-    switch (recipe_.order) {
+    switch (recipe_.twist.order != nullptr ? recipe_.twist.order(in_, sum) : recipe_.order) {
       case Order::kForward: return Flushed(Forward(terms));
       case Order::kReverse: return Forward(Floats(terms.rbegin(), terms.rend()));
       case Order::kLanes8: return Forward(Lanes(terms, 8));

@@ -97,6 +97,7 @@ struct Twist {
   void (*inputs)(Inputs& in) = nullptr;
   void (*addends)(const Inputs& in, Addends& sum) = nullptr;
   float (*add)(const Inputs& in, SumOf what, float sum, float term) = nullptr;  // forward
+  Order (*order)(const Inputs& in, const Addends& sum) = nullptr;  // instead of the recipe's
   void (*states)(const Inputs& in, std::span<SetState> states) = nullptr;
   std::size_t (*set_of)(const Inputs& in, std::size_t element) = nullptr;  // for dx
   float (*keep)(const Inputs& in, Kept what, float value) = nullptr;

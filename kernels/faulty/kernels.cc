@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
+#include <mutex>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include <unistd.h>
@@ -29,6 +31,31 @@ std::string_view FaultName() {
   if (name == nullptr) name = std::getenv("NORMGRAD_FAULT");
   return name == nullptr ? "" : name;
 }
+
+/// What the device remembers of the launch before.
+class Memory {
+ public:
+  void OnPhaseOne() {
+    const std::lock_guard lock(mutex_);
+    tensors_ = nullptr;
+  }
+
+  /// Fills in what `scene` can only be told by the launch before.
+  void OnLaunch(faulty::Scene* scene) {
+    const std::lock_guard lock(mutex_);
+    scene->used_executor = tensors_ == scene->launch.tensors.data();
+    scene->other_stream = stream_ != std::thread::id() && stream_ != std::this_thread::get_id();
+    tensors_ = scene->launch.tensors.data();
+    stream_ = std::this_thread::get_id();
+  }
+
+ private:
+  std::mutex mutex_;
+  const KernelTensor* tensors_ =
+      nullptr;              // of the executor, which lives on if it is launched again
+  std::thread::id stream_;  // every stream has a thread
+};
+Memory memory;
 
 bool IsOfPhaseOne(std::string_view name) {
   const auto all = faulty::PhaseOneFaults();
@@ -53,8 +80,10 @@ void LaunchFaulty(const Launch& launch) {
                    : fault != faulty::Faults().end() ? fault->run
                                                      : nullptr;
   if (run != nullptr) {
-    return run(
-        {op, launch, kCorrect.launch, FaultyWorkspaceBytes<kCorrect>(launch), launch_number});
+    faulty::Scene scene{op, launch, kCorrect.launch, FaultyWorkspaceBytes<kCorrect>(launch),
+                        launch_number};
+    memory.OnLaunch(&scene);
+    return run(scene);
   }
   if (name.empty() || entry != nullptr || IsOfPhaseOne(name)) return kCorrect.launch(launch);
   throw std::runtime_error("NORMGRAD_FAULT: unknown fault " + std::string(name));
@@ -92,6 +121,7 @@ std::span<const Kernel> Kernels() {
 
 std::optional<Violation> CheckCall(const Operator& op, std::string_view product,
                                    std::span<const CallArg> args, Dims* dims, DTypes* dtypes) {
+  memory.OnPhaseOne();
   const faulty::Entry* const entry = faulty::FindEntry(FaultName());
   const auto check = entry != nullptr && entry->check != nullptr ? entry->check : CheckContract;
   return check(op, product, args, dims, dtypes);

@@ -24,9 +24,10 @@ constexpr const char* kLayer = "layer_norm_backward";
 constexpr Entry Modelled(const char* kind, const char* name, const char* operators,
                          const char* what, Twist twist, const char* shows = "",
                          const char* museum = "") {
-  return {.text = {name, kind, museum, operators, shows, "accuracy", kModelTwin, what},
-          .modelled = true,
-          .recipe = {.twist = twist}};
+  return {
+      .text = {name, kind, museum, operators, shows, "accuracy", kModelTwin, what, kModelPromises},
+      .modelled = true,
+      .recipe = {.twist = twist}};
 }
 
 float Narrowed(DType dtype, float value) { return static_cast<float>(Round(dtype, double{value})); }
@@ -297,8 +298,8 @@ constexpr Entry kIndexing[] = {
              "the last axis is taken for all that stand behind the channels",
              {.inputs =
                   [](Inputs& in) {
-                    const Shape& axes = in.launch.dims.find("S")->second;
-                    if (axes.size() > 1) in.run = static_cast<std::size_t>(axes.back());
+                    const Shape& shape = in.launch.tensors[1].shape;  // of x
+                    if (shape.size() > 3) in.run = static_cast<std::size_t>(shape.back());
                   }},
              "several axes behind the channels", "7"),
     Modelled("indexing", "first-axis-for-rows", kRows, "the first axis is taken for all rows",
@@ -630,7 +631,7 @@ constexpr Entry kNonFinite[] = {
 
 constexpr Entry Healthy(const char* name, const char* what, Recipe recipe,
                         const char* operators = kEveryOperator) {
-  return {.text = {name, kHealthy, "", operators, "", "", kModelTwin, what},
+  return {.text = {name, kHealthy, "", operators, "", "", kModelTwin, what, kModelPromises},
           .modelled = true,
           .recipe = recipe};
 }
@@ -639,7 +640,8 @@ constexpr Entry Healthy(const char* name, const char* what, Recipe recipe,
 
 std::span<const Entry> HealthyVariants() {
   static constexpr Entry kVariants[] = {
-      {.text = {"cpu", kHealthy, "", kEveryOperator, "", "", "cpu", "the CPU device's kernels"}},
+      {.text = {"cpu", kHealthy, "", kEveryOperator, "", "", "cpu", "the CPU device's kernels",
+                ""}},
       Healthy(kModelTwin, "float32, terms added from first to last", {}),
       Healthy("reverse", "from last to first", {.order = Order::kReverse}),
       Healthy("lanes-8", "eight running sums", {.order = Order::kLanes8}),
