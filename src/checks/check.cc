@@ -57,13 +57,18 @@ std::span<const Check> Checks() {
        CheckDeterminism},
       {"batch",
        "a row's gradient does not depend on the rest of the batch or on the order of rows; no "
-       "document promises it, so that it is noted where it does not hold, and no failure",
+       "document promises it, so that where it does not hold that is noted, and a failure only of "
+       "a "
+       "device that does: --batch-invariant",
        CheckBatch},
       {"invariants",
        "relations that hold whatever the right result is: exact scaling by powers of two; sums of "
        "the gradients, of batches in parts and of gradients in parts within the derived bound",
        CheckInvariants},
-      {"throughput", "device time of phase 2, cold and hot, against the device's own copy",
+      {"throughput",
+       "device time of phase 2, cold and hot, against the device's own copy, of launches that "
+       "compute "
+       "what others do",
        CheckThroughput},
   };
   return kChecks;

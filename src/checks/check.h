@@ -49,6 +49,8 @@ struct CheckOptions {
   Rounding rounding = Rounding::kNearestEven;  // of results to the outputs' dtypes
   bool saturates = false;  // results too large for their dtype become its largest number
   const Standard* standard = nullptr;  // decides instead of the derived bound, if there is one
+  bool batch_invariant = false;  // the device promises, as no document does, what `batch` asks
+  std::uint64_t cold_bytes = 0;  // cold launches rotate over; 0: enough for no cache to help
   Timer timer{};
   Filler fill{};
   std::shared_ptr<LegalCalls> legal_calls{};  // filled as the run goes on; null: not remembered

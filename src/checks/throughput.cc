@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// How fast is phase 2, with data from memory and from cache, against the device's own copy?
+// How fast is phase 2, with data from memory and from cache, against the device's own copy? And did
+// the launches that were timed compute what the others do?
 #include <algorithm>
 #include <deque>
 #include <vector>
@@ -20,6 +21,8 @@ constexpr std::uint64_t kUnknownCacheColdBytes = std::uint64_t{512} << 20;
 /// Sets of buffers to rotate over; small cases stay in a cache however they are rotated.
 constexpr std::size_t kMaxSets = 8192;
 constexpr int kCopyLaunches = 9;
+/// Sets of the rotation whose outputs are looked at.
+constexpr std::size_t kVerifiedSets = 8;
 /// Spread above which a reader should doubt the median.
 constexpr double kNoisy = 0.25;
 
@@ -47,17 +50,52 @@ double CopyBytesPerSecond(const Device& device, std::size_t bytes) {
   return 2.0 * static_cast<double>(bytes) / Median(std::move(seconds));
 }
 
+/// What is wrong with the outputs of a timed launch, beside those of one that was not: other bits
+/// where the document promises equal ones, or numbers outside the bound; empty if nothing is.
+std::string WhatIsWrong(const CaseRun& run, const CheckOptions& options,
+                        const DenseTensors& expected, const DenseTensors& outputs) {
+  std::string difference = FirstDifference(run.the_case(), expected, outputs, "a timed run");
+  if (difference.empty()) return "";
+  if (SupportOn(run.op(), run.the_case().product).deterministic == Promise::kAlways) {
+    return difference;
+  }
+  const Answer judged = JudgeOutputs(run, options, outputs, kFloat32Roundoff);
+  if (judged.outcome != Outcome::kFailed) return "";
+  return fmt::format("{}; {}", difference, judged.reason);
+}
+
+/// Whether the sets hold what they should after the timed launches, and `run` also after one more
+/// into poisoned outputs: a launch that does nothing leaves the results of the one before it.
+Answer Verify(const std::vector<CaseRun*>& rotation, const CheckOptions& options,
+              const DenseTensors& expected) {
+  for (std::size_t i = 0; i < std::min(rotation.size(), kVerifiedSets); ++i) {
+    const CaseRun& set = *rotation[i];
+    std::string wrong = WhatIsWrong(set, options, expected, set.Outputs());
+    if (!wrong.empty()) return {Outcome::kFailed, std::move(wrong)};
+    const std::vector<std::string> damage = set.Damage();
+    if (!damage.empty()) return {Outcome::kFailed, "timed launches: " + damage.front()};
+  }
+  CaseRun& run = *rotation.front();
+  run.Reset(Poison::kSecond);
+  run.LaunchTimed();
+  std::string wrong = WhatIsWrong(run, options, expected, run.Outputs());
+  if (!wrong.empty()) return {Outcome::kFailed, "the launch behind the timed ones: " + wrong};
+  return {};
+}
+
 }  // namespace
 
 Answer CheckThroughput(CaseRun& run, const CheckOptions& options, Result* result) try {
   if (run.compulsory_bytes() == 0) return {Outcome::kSkipped, "no elements to time"};
-  run.device().SetDeterministic(false);
+  run.Launch(Poison::kFirst, /*deterministic=*/false);
+  const DenseTensors expected = run.Outputs();
   ThroughputResult throughput;
   throughput.compulsory_bytes = run.compulsory_bytes();
 
   const std::uint64_t cache_bytes = run.device().CacheBytes();
-  const std::uint64_t cold_bytes =
-      cache_bytes > 0 ? kCacheMultiple * cache_bytes : kUnknownCacheColdBytes;
+  const std::uint64_t cold_bytes = options.cold_bytes > 0 ? options.cold_bytes
+                                   : cache_bytes > 0      ? kCacheMultiple * cache_bytes
+                                                          : kUnknownCacheColdBytes;
   const std::uint64_t set_bytes = std::max<std::uint64_t>(run.tensor_bytes(), 1);
   // A quarter: on a CPU device the host's images of the buffers come out of the same memory.
   const std::size_t room = run.device().FreeBytes() / 4 / set_bytes;
@@ -112,6 +150,9 @@ Answer CheckThroughput(CaseRun& run, const CheckOptions& options, Result* result
                                  100 * cold.spread));
   }
   result->throughput = std::move(throughput);
+  if (Answer verdict = Verify(rotation, options, expected); verdict.outcome != Outcome::kPassed) {
+    return verdict;
+  }
   return {Outcome::kPassed, fmt::format("{}", fmt::join(doubts, "; "))};
 } catch (const StoppedClock&) {
   return {Outcome::kError, "the device's events report no time above 0 for a launch"};

@@ -107,7 +107,7 @@ struct PerturbationResult {
 /// A relation between runs, or between the elements of one, that needs no oracle.
 struct PropertyResult {
   std::string name{};
-  std::string label{};           // "exact": bit for bit; "bound"; "no promise": no document asks it
+  std::string label{};  // "exact": bit for bit; "bound"; "promised"; "no promise": nobody asks it
   std::uint64_t compared = 0;    // elements, or sums of them
   std::uint64_t violations = 0;  // of those
   std::string first{};           // the first violation; empty if none
@@ -206,6 +206,7 @@ struct RunInfo {
   std::string profile{};              // rounding profile of the bound: "expanded" or "centred"
   std::string standard = "derived";   // decides accuracy: the derived bound, or a published one
   std::string arithmetic{};           // what the device may do: "ftz allow, rounding rne"
+  std::string selftest{};             // score of this build; empty where it has none
   double oracle_gradient_error = 0;   // oracle against differences of its forward pass, relative
   std::uint64_t repeats = 0;          // plain launches per determinism mode
   std::uint64_t threads = 0;          // of the oracle and of a CPU device
