@@ -15,10 +15,12 @@
 #include "ops/describe.h"
 #include "ops/operators.h"
 #include "report/counted.h"
+#include "report/json.h"
 #include "run/fill.h"
 #include "run/fresh_process.h"
 #include "run/host.h"
 #include "run/selftest.h"
+#include "selftest_record.h"
 
 namespace normgrad {
 
@@ -112,26 +114,36 @@ int DescribeOperators(const Options& options) {
 int TestSelf(const Options& options) {
   const auto folder = std::filesystem::read_symlink("/proc/self/exe").parent_path();
   const auto beside = [&](const char* path) { return (folder / path).lexically_normal().string(); };
+  const DeviceLibrary library(options.device.empty()
+                                  ? std::vector{beside("../lib/libnormgrad_faulty.so")}
+                                  : options.device);
+  const Device device = OpenDevice(library, options);
+  if (options.list_faults) {
+    WriteOutput(FaultList(FaultsOf(device)));
+    return 0;
+  }
   const WhoseSweep whose = options.sweeps.empty() ? WhoseSweep::kOurs : WhoseSweep::kUsers;
   const Sweep sweep =
       LoadSweeps(whose == WhoseSweep::kUsers
                      ? options.sweeps
                      : std::vector{beside("../share/normgrad-bench/cases/suites/selftest.yaml")},
                  options.selection);
-  const DeviceLibrary library(options.device.empty()
-                                  ? std::vector{beside("../lib/libnormgrad_faulty.so")}
-                                  : options.device);
   RequireOperators(sweep, library);
-  const Device device = OpenDevice(library, options);
   CheckOptions checks;
   checks.threads = 1;  // of small cases: more would only wait for each other
   device.SetThreads(2);
-  const SelftestReport report = RunSelftest(device, sweep.cases, checks,
-                                            {.only_first_catch = options.first_catch_only,
-                                             .without = options.without_check,
-                                             .only = options.fault});
-  WriteOutput(options.selftest_format == "md" ? SelftestMarkdown(report, whose)
-                                              : SelftestText(report, whose));
+  SelftestReport report = RunSelftest(device, sweep.cases, checks,
+                                      {.only_first_catch = options.first_catch_only,
+                                       .standards = options.try_standards,
+                                       .without = options.without_check,
+                                       .only = options.fault});
+  report.build = BuildId();
+  WriteOutput(options.selftest_format == "md"     ? SelftestMarkdown(report, whose)
+              : options.selftest_format == "json" ? SelftestJson(report)
+                                                  : SelftestText(report, whose));
+  if (!options.selftest_record.empty()) {
+    WriteSelftestRecord(options.selftest_record, SelftestScore(report, whose));
+  }
   return SelftestExitCode(report, whose);
 }
 

@@ -74,16 +74,20 @@ CLI::Option* AddNumber(CLI::App* command, const std::string& name, Target* targe
   return command->add_option_function<std::string>(name, read, help)->allow_extra_args(false);
 }
 
-void AddSelection(CLI::App* command, Options* options) {
-  command->add_option("sweeps", options->sweeps, "sweep files (YAML; see cases/README.md)")
-      ->required()
-      ->type_name("FILE");
+void AddCase(CLI::App* command, Options* options) {
   command
       ->add_option("--case", options->selection.case_globs,
                    "only cases whose id is this, contains it, or matches it as a glob (* and ?); "
                    "repeat for more")
       ->allow_extra_args(false)
       ->type_name("ID");
+}
+
+void AddSelection(CLI::App* command, Options* options) {
+  command->add_option("sweeps", options->sweeps, "sweep files (YAML; see cases/README.md)")
+      ->required()
+      ->type_name("FILE");
+  AddCase(command, options);
   command
       ->add_option("--product", options->selection.products,
                    "only cases of this product, e.g. atlas-a2; repeat or separate by commas")
@@ -188,6 +192,9 @@ Options ParseOptions(int argc, char** argv) {
       ->capture_default_str();
   run->add_flag("--saturate", options.saturates,
                 "results too large for their dtype become its largest number");
+  run->add_flag("--batch-invariant", options.batch_invariant,
+                "the device promises, as no document does, that a row's dx depends on neither the "
+                "rest of the batch nor its place: check batch fails it where it does");
   run->add_option("--standard", options.standard,
                   "what decides accuracy: derived, the bound of every element, or a published "
                   "standard; see describe --standards")
@@ -242,10 +249,21 @@ Options ParseOptions(int argc, char** argv) {
                    "leave this check out: which faults does nothing else see?")
       ->check(CLI::IsMember(std::vector<std::string>(CheckNames().begin(), CheckNames().end())))
       ->type_name("CHECK");
+  AddCase(selftest, &options);
   selftest->add_option("--fault", options.fault, "try this one alone")->type_name("NAME");
-  selftest->add_option("--format", options.selftest_format, "text or md")
-      ->check(CLI::IsMember({"text", "md"}))
+  selftest->add_flag("--list", options.list_faults,
+                     "print the faults and healthy variants, and try none");
+  selftest->add_flag("--standards", options.try_standards,
+                     "look at published standards, too; takes a few times as long");
+  selftest->add_option("--format", options.selftest_format, "text, md or json")
+      ->check(CLI::IsMember({"text", "md", "json"}))
       ->capture_default_str();
+  selftest
+      ->add_option(
+          "--record", options.selftest_record,
+          "keep the score of this build in FILE; that of share/normgrad-bench/selftest.txt "
+          "stands in every report")
+      ->type_name("FILE");
 
   std::vector<std::string_view> commands;
   for (const CLI::App* command : {run, list, workspaces, hashes, describe, devices, selftest}) {
@@ -337,6 +355,7 @@ std::string RerunCommand(const Options& options, const std::string& case_id) {
   if (options.rounding != defaults.rounding)
     command += fmt::format(" --rounding {}", options.rounding);
   if (options.saturates) command += " --saturate";
+  if (options.batch_invariant) command += " --batch-invariant";
   if (options.standard != defaults.standard)
     command += fmt::format(" --standard {}", options.standard);
   if (options.timeout_seconds != defaults.timeout_seconds) {

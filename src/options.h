@@ -44,6 +44,7 @@ struct Options {
   std::string rounding = "rne";      // of its results: rne, faithful or rz
   bool saturates = false;            // it has no infinities in its outputs
   std::string standard = "derived";  // decides accuracy: "derived", or a published standard
+  bool batch_invariant = false;      // it promises that a row's dx is its own: `batch` judges
   double timeout_seconds = 60;
 
   // describe
@@ -54,7 +55,10 @@ struct Options {
   bool first_catch_only = false;
   std::string without_check;             // not asked; empty: none is left out
   std::string fault;                     // the only one tried; empty: all
-  std::string selftest_format = "text";  // or "md"
+  bool list_faults = false;              // and try none
+  bool try_standards = false;            // look at published standards, too
+  std::string selftest_format = "text";  // or "md", "json"
+  std::string selftest_record;           // file that keeps the score for the reports; empty: none
 
   bool verbose = false;
   bool quiet = false;

@@ -32,6 +32,7 @@
 #include "run/fresh_process.h"
 #include "run/host.h"
 #include "run/run.h"
+#include "selftest_record.h"
 #include "version.h"
 
 namespace normgrad {
@@ -112,6 +113,7 @@ RunInfo Describe(const Options& options, const CheckOptions& checks, const Sweep
   info.standard = options.standard;
   info.arithmetic = fmt::format("ftz {}, rounding {}{}", options.ftz, options.rounding,
                                 options.saturates ? ", saturating" : "");
+  info.selftest = SelftestOfThisBuild();
   info.oracle_gradient_error = WorstGradientError(sweep);
   info.repeats = static_cast<std::uint64_t>(checks.repeats);
   info.threads = checks.threads;
@@ -169,6 +171,7 @@ CheckOptions ChecksFrom(const Options& options) {
                     : options.rounding == "faithful" ? Rounding::kFaithful
                                                      : Rounding::kNearestEven;
   checks.saturates = options.saturates;
+  checks.batch_invariant = options.batch_invariant;
   checks.timer = [](const std::string& name, const std::function<double()>& sample) {
     return MeasureRepeated({}, name, sample);
   };

@@ -157,6 +157,7 @@ void Fields(T& r, auto&& field) {
   field("profile", r.profile);
   field("standard", r.standard);
   field("arithmetic", r.arithmetic);
+  field("selftest", r.selftest);
   field("oracle_gradient_error", r.oracle_gradient_error);
   field("repeats", r.repeats);
   field("threads", r.threads);
@@ -164,6 +165,43 @@ void Fields(T& r, auto&& field) {
   field("planned_cases", r.planned_cases);
   field("planned_checks", r.planned_checks);
   field("dropped_combinations", r.dropped_combinations);
+}
+
+template <Is<SelftestCatch> T>
+void Fields(T& r, auto&& field) {
+  field("check", r.check);
+  field("case_id", r.case_id);
+  field("reason", r.reason);
+}
+
+template <Is<SelftestTrial> T>
+void Fields(T& r, auto&& field) {
+  field("operator", r.op);
+  field("dtype", r.dtype);
+  field("cases", r.cases);
+  field("differs", r.differs);
+  field("catches", r.catches);
+  field("standards", r.standards);
+}
+
+template <Is<SelftestWay> T>
+void Fields(T& r, auto&& field) {
+  field("name", r.name);
+  field("kind", r.kind);
+  field("museum", r.museum);
+  field("shows", r.shows);
+  field("twin", r.twin);
+  field("what", r.what);
+  field("trials", r.trials);
+}
+
+template <Is<SelftestReport> T>
+void Fields(T& r, auto&& field) {
+  field("build", r.build);
+  field("cases", r.cases);
+  field("checks", r.checks);
+  field("standards", r.standards);
+  field("ways", r.ways);
 }
 
 template <typename T>
@@ -314,6 +352,8 @@ Json WriteDeviations(const Overview& overview) {
 }  // namespace
 
 std::string ToJson(const Result& result) { return Dump(Write(result)); }
+
+std::string SelftestJson(const SelftestReport& report) { return Dump(Write(report), 1) + '\n'; }
 
 Result ResultFromJson(std::string_view json) {
   const Json parsed = Json::parse(json, nullptr, /*allow_exceptions=*/false);

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "report/result.h"
+#include "report/selftest.h"
 
 namespace normgrad {
 
@@ -18,8 +19,11 @@ inline constexpr int kJsonSchemaVersion = 1;
 /// "inf" and "-inf". Bytes that are not UTF-8 become U+FFFD.
 std::string ToJson(const Result& result);
 
-/// The inverse of ToJson(). Unknown fields are ignored; throws Error on a missing field, a wrong
-/// type, or text that is not JSON.
+/// A JSON object with every field of `report` under its own name, on lines of its own.
+std::string SelftestJson(const SelftestReport& report);
+
+/// The inverse of ToJson() of a result. Unknown fields are ignored; throws Error on a missing
+/// field, a wrong type, or text that is not JSON.
 Result ResultFromJson(std::string_view json);
 
 }  // namespace normgrad

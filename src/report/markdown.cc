@@ -245,6 +245,7 @@ std::string MarkdownHead(const RunInfo& info) {
   row("arithmetic", info.arithmetic);
   row("oracle",
       fmt::format("gradients differ from its forward pass by {:.2g}", info.oracle_gradient_error));
+  row("self-test", info.selftest.empty() ? "none of this build" : info.selftest);
   row("planned", fmt::format("{}, {}", Counted(info.planned_cases, "case"),
                              Counted(info.planned_checks, "check")));
   text +=

@@ -200,6 +200,8 @@ std::string Summary(const Overview& overview, std::span<const std::filesystem::p
           : fmt::format("; {} dropped", Counted(info.dropped_combinations, "combination")));
   text += Counts(totals) + UnjudgedCases(overview) + Margins(overview) + Standards(overview) +
           CoverageTable(overview) + Deviations(overview) + Throughput(overview);
+  if (!info.selftest.empty())
+    text += fmt::format("\nSelf-test of this build\n  {}\n", info.selftest);
   if (!files.empty()) text += "\nReports\n";
   for (const auto& file : files) text += "  " + file.string() + "\n";
   return text + "\n" + Verdict(totals) + Failures(overview, files);

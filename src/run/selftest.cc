@@ -2,21 +2,29 @@
 #include "run/selftest.h"
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
+#include <limits>
 #include <map>
 #include <memory>
 #include <set>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "abi/acl_abi.h"
 #include "base/error.h"
 #include "ops/operators.h"
 #include "run/fill.h"
 
 namespace normgrad {
 namespace {
+
+/// Launches of a timed loop: enough to see what tires, too few to measure anything.
+constexpr std::size_t kTimedLaunches = 256;
+constexpr std::uint64_t kColdBytes = std::uint64_t{1} << 16;
 
 using Ways = std::span<const normgradFault>;
 
@@ -47,17 +55,29 @@ class InForce {
   const Api& api_;
 };
 
+/// Names of published standards.
+using StandardNames = std::set<std::string>;
+
 /// A case and its inputs, which every way is given.
 struct Exhibit {
   Case the_case;
-  std::shared_ptr<const CaseInputs> inputs{};  // null: a call made to be refused
+  std::shared_ptr<const CaseInputs> inputs{};      // null: a call made to be refused
+  std::map<std::string, StandardNames> rejecting;  // standards that fail a right way, by its name
 };
+
+/// The dtype of dx, the first output.
+std::string DataType(const Case& the_case) {
+  const auto dx = std::ranges::find_if(the_case.op->params, [](const Param& param) {
+    return param.kind == Param::Kind::kOutput && param.role == Role::kData;
+  });
+  return std::string(Name(the_case.DTypeOf(*dx)));
+}
 
 std::vector<Exhibit> MakeExhibits(std::span<const Case> cases, unsigned threads) {
   std::vector<Exhibit> exhibits;
   exhibits.reserve(cases.size());
   for (const Case& the_case : cases) {
-    Exhibit exhibit{the_case};
+    Exhibit exhibit{.the_case = the_case, .inputs = {}, .rejecting = {}};
     // The legal call after a refusal is judged by accuracy; here it would hide whose merit that is.
     exhibit.the_case.legal = nullptr;
     if (!the_case.expectation) {
@@ -73,8 +93,6 @@ bool IsOneOf(std::string_view words, std::string_view word) {
   const std::string all = fmt::format(" {} ", words);
   return all.find(fmt::format(" {} ", word)) != std::string::npos;
 }
-
-bool IsHealthy(const normgradFault& way) { return std::string_view(way.kind) == "healthy"; }
 
 /// Whether an answer says that the device is wrong. One that says too little does not.
 bool Accuses(const Answer& answer) {
@@ -92,6 +110,39 @@ Answer Guarded(Step step) {
   }
 }
 
+StandardNames FailedStandards(const Result& result) {
+  StandardNames failed;
+  for (const OutputResult& output : result.outputs) {
+    for (const StandardResult& standard : output.standards) {
+      if (!standard.passed) failed.insert(standard.name);
+    }
+  }
+  return failed;
+}
+
+/// NaN and the infinities stand for each other: which of them comes out depends on the form of an
+/// evaluation, and no document says.
+void ForgetWhichNonFinite(DType dtype, std::vector<std::byte>* elements) {
+  const std::size_t bytes = SizeOf(dtype);
+  for (std::size_t at = 0; bytes > 0 && at + bytes <= elements->size(); at += bytes) {
+    if (std::isfinite(Load(dtype, &(*elements)[at]))) continue;
+    Store(dtype, std::numeric_limits<double>::infinity(), &(*elements)[at]);
+  }
+}
+
+SelftestWay TextsOf(const normgradFault& way) {
+  return {way.name, way.kind, way.museum, way.shows, way.twin, way.what, {}};
+}
+
+/// What can be seen of a way.
+struct Traces {
+  std::vector<std::vector<std::byte>> storages{};
+  std::vector<std::int64_t> answers{};
+  std::vector<std::string> damage{};
+
+  bool operator==(const Traces&) const = default;
+};
+
 /// One self-test in progress.
 class Selftest {
  public:
@@ -103,96 +154,195 @@ class Selftest {
         exhibits_(MakeExhibits(cases, checks.threads)) {
     report_.cases = exhibits_.size();
     for (const Check& check : Checks()) {
-      // How long something takes is measured, not judged.
-      if (check.name == "throughput" || check.name == options.without) continue;
+      if (check.name == options.without) continue;
       const bool asked = std::ranges::any_of(
-          exhibits_, [&](const Exhibit& exhibit) { return Asks(exhibit.the_case, check); });
-      if (asked) report_.checks.push_back(check.name);
+          exhibits_, [&](const Exhibit& exhibit) { return Asks(exhibit.the_case, check.name); });
+      if (asked) report_.checks.emplace_back(check.name);
     }
+    if (!options.standards) return;
+    for (const Standard& standard : Standards()) report_.standards.emplace_back(standard.name);
   }
 
   SelftestReport Run() {
     for (const normgradFault& way : WaysOf(device_)) {
       if (!options_.only.empty() && options_.only != way.name) continue;
       if (options_.on_progress) options_.on_progress(way.name);
-      for (const Operator* op : AllOperators()) {
-        const bool shown = std::ranges::any_of(
-            exhibits_, [&](const Exhibit& exhibit) { return exhibit.the_case.op == op; });
-        if (shown && IsOneOf(way.operators, op->name)) report_.trials.push_back(TryOut(way, *op));
+      SelftestWay tried = TextsOf(way);
+      for (const auto& [op, dtype] : Places()) {
+        if (IsOneOf(way.operators, op)) tried.trials.push_back(TryOut(way, op, dtype));
       }
+      if (!tried.trials.empty()) report_.ways.push_back(std::move(tried));
     }
     return std::move(report_);
   }
 
  private:
-  static bool Asks(const Case& the_case, const Check& check) {
-    return std::ranges::find(the_case.checks, check.name) != the_case.checks.end();
+  using Place = std::pair<std::string, std::string>;  // operator and dtype
+
+  static bool Asks(const Case& the_case, std::string_view check) {
+    return std::ranges::find(the_case.checks, check) != the_case.checks.end();
   }
 
-  bool IsAsked(const Case& the_case, const Check& check) const {
+  bool IsAsked(const Case& the_case, std::string_view check) const {
     return Asks(the_case, check) &&
-           std::ranges::find(report_.checks, check.name) != report_.checks.end();
+           std::ranges::find(report_.checks, check) != report_.checks.end();
   }
 
-  Trial TryOut(const normgradFault& way, const Operator& op) const {
-    Trial trial{&way, &op};
-    const InForce in_force(device_, way.name);
-    for (const Exhibit& exhibit : exhibits_) {
-      if (exhibit.the_case.op != &op || !device_.Become(exhibit.the_case.product)) continue;
-      Show(exhibit, &trial);
-      if (trial.caught() && options_.only_first_catch) break;
-      if (trial.catches.size() == report_.checks.size()) break;
+  static Place PlaceOf(const Exhibit& exhibit) {
+    return {std::string(exhibit.the_case.op->name), DataType(exhibit.the_case)};
+  }
+
+  /// Where a way can be tried, operators together.
+  std::vector<Place> Places() const {
+    std::vector<Place> places;
+    for (const Operator* op : AllOperators()) {
+      for (const Exhibit& exhibit : exhibits_) {
+        const Place place = PlaceOf(exhibit);
+        if (place.first != op->name || std::ranges::find(places, place) != places.end()) continue;
+        places.push_back(place);
+      }
     }
-    if (!trial.caught() && !trial.healthy()) trial.differs = Differs(trial);
-    std::ranges::sort(trial.catches, {}, [](const Catch& found) {
+    return places;
+  }
+
+  SelftestTrial TryOut(const normgradFault& way, const std::string& op, const std::string& dtype) {
+    SelftestTrial trial{.op = op, .dtype = dtype};
+    StandardNames standards;
+    {
+      const InForce in_force(device_, way.name);
+      for (Exhibit& exhibit : exhibits_) {
+        if (PlaceOf(exhibit) != Place(op, dtype)) continue;
+        if (!device_.Become(exhibit.the_case.product)) continue;
+        ++trial.cases;
+        Show(way, exhibit, &trial, &standards);
+        if (options_.standards) continue;
+        if (trial.caught() && options_.only_first_catch) break;
+        if (trial.catches.size() == report_.checks.size()) break;
+      }
+    }
+    trial.standards.assign(standards.begin(), standards.end());
+    if (!trial.caught() && std::string_view(way.kind) != "healthy") {
+      trial.differs = Differs(way, op, dtype);
+    }
+    std::ranges::sort(trial.catches, {}, [](const SelftestCatch& found) {
       return std::ranges::find(Checks(), found.check, &Check::name) - Checks().begin();
     });
     return trial;
   }
 
-  void Show(const Exhibit& exhibit, Trial* trial) const {
+  void Show(const normgradFault& way, Exhibit& exhibit, SelftestTrial* trial,
+            StandardNames* standards) {
+    CheckOptions checks = checks_;
+    checks.batch_invariant = IsOneOf(way.promises, "batch");
     std::unique_ptr<CaseRun> run;
     const Answer prepared = Guarded([&]() -> Answer {
       run = std::make_unique<CaseRun>(exhibit.the_case, device_, exhibit.inputs);
       return {};
     });
-    ++trial->asked;
-    Result ignored;
     for (const Check& check : Checks()) {
-      if (!IsAsked(exhibit.the_case, check)) continue;
-      if (std::ranges::find(trial->catches, check.name, &Catch::check) != trial->catches.end()) {
-        continue;
-      }
+      if (!IsAsked(exhibit.the_case, check.name)) continue;
+      const bool for_standards = options_.standards && check.name == "accuracy";
+      if (trial->CaughtBy(check.name) && !for_standards) continue;
       Answer answer = prepared;
-      if (run != nullptr) answer = Guarded([&] { return check.ask(*run, checks_, &ignored); });
-      if (!Accuses(answer)) continue;
-      trial->catches.push_back({check.name, exhibit.the_case.Id(), std::move(answer.reason)});
-      if (options_.only_first_catch) return;
+      Result result;
+      if (run != nullptr) answer = Guarded([&] { return check.ask(*run, checks, &result); });
+      if (for_standards) {
+        for (const std::string& failed : FailedStandards(result)) {
+          const bool healthy = std::string_view(way.kind) == "healthy";
+          if (healthy || !RejectsTwin(way, exhibit, failed)) standards->insert(failed);
+        }
+      }
+      if (!Accuses(answer) || trial->CaughtBy(check.name)) continue;
+      trial->catches.push_back(
+          {std::string(check.name), exhibit.the_case.Id(), std::move(answer.reason)});
+      if (options_.only_first_catch && !options_.standards) return;
     }
   }
 
-  /// What one launch leaves behind; empty where the device refuses.
-  std::vector<std::vector<std::byte>> Traces(const Exhibit& exhibit, const char* way,
-                                             bool deterministic) const {
+  /// Whether a standard fails what `way` is right without: then it cannot tell them apart.
+  bool RejectsTwin(const normgradFault& way, Exhibit& exhibit, const std::string& standard) {
+    const auto [found, is_new] = exhibit.rejecting.try_emplace(way.twin);
+    if (is_new) {
+      const InForce in_force(device_, way.twin);
+      Guarded([&]() -> Answer {
+        CaseRun run(exhibit.the_case, device_, exhibit.inputs);
+        Result result;
+        Answer answer = CheckAccuracy(run, checks_, &result);
+        found->second = FailedStandards(result);
+        return answer;
+      });
+    }
+    // The twin's way is in force no more.
+    device_.library().api().set_fault(way.name);
+    return found->second.contains(standard);
+  }
+
+  /// What launches leave behind, and what phase 1 answers, in every setting that a check chooses.
+  Traces TracesOf(const Exhibit& exhibit, const char* way) const {
     const InForce in_force(device_, way);
-    std::vector<std::vector<std::byte>> traces;
+    Traces traces;
     Guarded([&]() -> Answer {
       CaseRun run(exhibit.the_case, device_, exhibit.inputs);
-      run.Launch(Poison::kFirst, deterministic);
-      for (std::size_t i = 0; i < exhibit.the_case.op->params.size(); ++i) {
-        traces.push_back(run.Storage(i));
+      if (exhibit.inputs == nullptr) {
+        traces.answers.push_back(PhaseOneStatus(run));
+        return {};
       }
+      const auto keep = [&] { Keep(run, &traces); };
+      for (const bool option : {false, true}) {
+        for (const Setup& setup :
+             {Setup{}, Setup{.poisons = Poisons::All(Poison::kSecond)},
+              Setup{.placement = Placement::kMoved}, Setup{.placement = Placement::kUnaligned}}) {
+          run.Launch({option, setup.poisons, setup.placement});
+          keep();
+        }
+        run.LaunchTwice({.deterministic = option}, keep);
+        CaseRun neighbour(exhibit.the_case, device_, nullptr);
+        run.LaunchBeside(&neighbour, {.deterministic = option});
+        keep();
+        run.Launch({.deterministic = option});
+        keep();
+        const unsigned threads = device_.threads();
+        device_.SetThreads(1);
+        run.Launch({.deterministic = option});
+        device_.SetThreads(threads);
+        keep();
+      }
+      if (!Asks(exhibit.the_case, "throughput")) return {};
+      for (std::size_t i = 0; i < kTimedLaunches; ++i) run.LaunchTimed();
+      run.Reset(Poison::kSecond);
+      run.LaunchTimed();
+      keep();
       return {};
     });
     return traces;
   }
 
-  bool Differs(const Trial& trial) const {
+  int PhaseOneStatus(const CaseRun& run) const {
+    std::uint64_t bytes = 0;
+    aclOpExecutor* executor = nullptr;
+    const Reply reply = run.TryPhaseOne(&bytes, &executor);
+    if (executor != nullptr) device_.library().api().destroy_executor(executor);
+    return reply.status;
+  }
+
+  static void Keep(const CaseRun& run, Traces* traces) {
+    traces->answers.push_back(static_cast<std::int64_t>(run.workspace_bytes()));
+    for (std::size_t i = 0; i < run.op().params.size(); ++i) {
+      std::vector<std::byte>& storage = traces->storages.emplace_back(run.Storage(i));
+      const Param& param = run.op().params[i];
+      if (param.kind == Param::Kind::kOutput) {
+        ForgetWhichNonFinite(run.the_case().DTypeOf(param), &storage);
+      }
+    }
+    for (const std::string& damage : run.Damage()) traces->damage.push_back(damage);
+  }
+
+  bool Differs(const normgradFault& way, const std::string& op, const std::string& dtype) const {
     return std::ranges::any_of(exhibits_, [&](const Exhibit& exhibit) {
-      if (exhibit.the_case.op != trial.op || exhibit.inputs == nullptr) return false;
-      if (!device_.Become(exhibit.the_case.product)) return false;
-      return Traces(exhibit, trial.way->name, false) != Traces(exhibit, trial.way->twin, false) ||
-             Traces(exhibit, trial.way->name, true) != Traces(exhibit, trial.way->twin, true);
+      if (PlaceOf(exhibit) != Place(op, dtype) || !device_.Become(exhibit.the_case.product)) {
+        return false;
+      }
+      return TracesOf(exhibit, way.name) != TracesOf(exhibit, way.twin);
     });
   }
 
@@ -203,218 +353,35 @@ class Selftest {
   SelftestReport report_;
 };
 
-/// What became of a way on all of its operators.
-enum class Fate { kCaught, kMissed, kInert, kAccepted, kAlarm };
-
-/// The trials of one way.
-struct Row {
-  const normgradFault* way;
-  std::vector<const Trial*> trials{};
-
-  Fate fate(WhoseSweep whose) const {
-    if (IsHealthy(*way)) {
-      return std::ranges::any_of(trials, &Trial::caught) ? Fate::kAlarm : Fate::kAccepted;
-    }
-    const bool missed =
-        std::ranges::any_of(trials, [&](const Trial* t) { return Missed(*t, whose); });
-    if (missed) return Fate::kMissed;
-    return std::ranges::any_of(trials, &Trial::caught) ? Fate::kCaught : Fate::kInert;
-  }
-
-  static bool Missed(const Trial& trial, WhoseSweep whose) {
-    return !trial.caught() && (trial.differs || whose == WhoseSweep::kUsers);
-  }
-
-  /// Whether `check` sees the fault on some operator.
-  const Catch* By(std::string_view check) const {
-    for (const Trial* trial : trials) {
-      const auto found = std::ranges::find(trial->catches, check, &Catch::check);
-      if (found != trial->catches.end()) return &*found;
-    }
-    return nullptr;
-  }
-};
-
-std::vector<Row> RowsOf(const SelftestReport& report) {
-  std::vector<Row> rows;
-  for (const Trial& trial : report.trials) {
-    if (rows.empty() || rows.back().way != trial.way) rows.push_back({trial.way});
-    rows.back().trials.push_back(&trial);
-  }
-  return rows;
-}
-
-std::vector<std::string_view> ChecksThatSee(const Row& row, const SelftestReport& report) {
-  std::vector<std::string_view> checks;
-  for (const std::string_view check : report.checks) {
-    if (row.By(check) != nullptr) checks.push_back(check);
-  }
-  return checks;
-}
-
-std::vector<std::string_view> OperatorsOf(const Row& row, bool (*which)(const Trial&, WhoseSweep),
-                                          WhoseSweep whose) {
-  std::vector<std::string_view> names;
-  for (const Trial* trial : row.trials) {
-    if (which(*trial, whose)) names.push_back(trial->op->name);
-  }
-  return names;
-}
-
-bool Shows(const Trial& trial, WhoseSweep) { return trial.caught(); }
-bool IsInert(const Trial& trial, WhoseSweep) {
-  return !trial.caught() && !trial.differs && !trial.healthy();
-}
-
-std::string FateText(const Row& row, const SelftestReport& report, WhoseSweep whose) {
-  switch (row.fate(whose)) {
-    case Fate::kAccepted: return "accepted";
-    case Fate::kCaught: return fmt::format("{}", fmt::join(ChecksThatSee(row, report), " "));
-    case Fate::kInert: return "shows in no case";
-    case Fate::kAlarm:
-      return fmt::format("FALSE ALARM of {}", fmt::join(ChecksThatSee(row, report), " "));
-    case Fate::kMissed: break;
-  }
-  return fmt::format("MISSED on {}", fmt::join(OperatorsOf(row, Row::Missed, whose), " "));
-}
-
-/// Where it was first seen: the case of the check that comes first.
-std::string_view FirstCase(const Row& row) {
-  for (const Trial* trial : row.trials) {
-    if (trial->caught()) return trial->catches.front().case_id;
-  }
-  return "";
-}
-
-std::string Score(const std::vector<Row>& rows, WhoseSweep whose) {
-  std::map<Fate, std::size_t> count;
-  for (const Row& row : rows) ++count[row.fate(whose)];
-  std::size_t shown = 0, seen = 0;
-  for (const Row& row : rows) {
-    if (IsHealthy(*row.way)) continue;
-    shown += row.trials.size() - OperatorsOf(row, IsInert, whose).size();
-    seen += OperatorsOf(row, Shows, whose).size();
-    if (whose == WhoseSweep::kUsers) shown += OperatorsOf(row, IsInert, whose).size();
-  }
-  const std::size_t effective = count[Fate::kCaught] + count[Fate::kMissed];
-  const std::size_t healthy = count[Fate::kAccepted] + count[Fate::kAlarm];
-  return fmt::format(
-      "{} of {} faults caught ({} of {} on their operators), "
-      "{} of {} healthy variants accepted",
-      count[Fate::kCaught], effective, seen, shown, count[Fate::kAccepted], healthy);
-}
-
-/// The faults that `check` alone sees.
-std::vector<std::string_view> OwnedBy(std::string_view check, const std::vector<Row>& rows,
-                                      const SelftestReport& report) {
-  std::vector<std::string_view> owned;
-  for (const Row& row : rows) {
-    const auto seen = ChecksThatSee(row, report);
-    if (!IsHealthy(*row.way) && seen.size() == 1 && seen.front() == check) {
-      owned.emplace_back(row.way->name);
-    }
-  }
-  return owned;
-}
-
-std::size_t WidthOf(const std::vector<Row>& rows, const char* normgradFault::*text) {
-  std::size_t width = 0;
-  for (const Row& row : rows) width = std::max(width, std::string_view(row.way->*text).size());
-  return width;
+/// A loop that is not timed.
+TimingResult Repeat(const std::string&, const std::function<double()>& sample) {
+  TimingResult timing;
+  for (; timing.launches < kTimedLaunches; ++timing.launches) timing.median_seconds = sample();
+  return timing;
 }
 
 }  // namespace
 
-bool Trial::healthy() const { return IsHealthy(*way); }
+std::vector<SelftestWay> FaultsOf(const Device& device) {
+  const Ways ways = WaysOf(device);
+  std::vector<SelftestWay> texts;
+  texts.reserve(ways.size());
+  std::ranges::transform(ways, std::back_inserter(texts), TextsOf);
+  return texts;
+}
 
 SelftestReport RunSelftest(const Device& device, std::span<const Case> cases,
                            const CheckOptions& checks, const SelftestOptions& options) {
-  WaysOf(device);
-  CheckOptions with_fill = checks;
-  with_fill.fill = [&](const Case& the_case) { return FillInputs(the_case, checks.threads); };
-  return Selftest(device, cases, with_fill, options).Run();
-}
-
-std::string SelftestText(const SelftestReport& report, WhoseSweep whose) {
-  const std::vector<Row> rows = RowsOf(report);
-  const std::size_t names = WidthOf(rows, &normgradFault::name);
-  const std::size_t kinds = WidthOf(rows, &normgradFault::kind);
-  std::string text;
-  const auto out = std::back_inserter(text);
-  for (const Row& row : rows) {
-    fmt::format_to(out, "{:<{}}  {:<{}}  {}", row.way->name, names, row.way->kind, kinds,
-                   FateText(row, report, whose));
-    if (const auto first = FirstCase(row); !first.empty()) fmt::format_to(out, "  in {}", first);
-    text += '\n';
-    if (row.fate(whose) == Fate::kAlarm) {
-      for (const Trial* trial : row.trials) {
-        for (const Catch& found : trial->catches) {
-          fmt::format_to(out, "    {} in {}: {}\n", found.check, found.case_id, found.reason);
-        }
-      }
-    }
+  const Ways ways = WaysOf(device);
+  const auto is_asked_for = [&](const normgradFault& way) { return options.only == way.name; };
+  if (!options.only.empty() && std::ranges::none_of(ways, is_asked_for)) {
+    throw Error("unknown fault '{}': selftest without --fault names them all", options.only);
   }
-  text += '\n';
-  for (const Row& row : rows) {
-    const auto inert = OperatorsOf(row, IsInert, whose);
-    if (inert.empty()) continue;
-    fmt::format_to(
-        out, "{} equals {} bit by bit in every case of {}{}\n", row.way->name, row.way->twin,
-        fmt::join(inert, " "),
-        *row.way->shows == '\0' ? "" : fmt::format("; it shows where: {}", row.way->shows));
-  }
-  for (const std::string_view check : report.checks) {
-    const auto owned = OwnedBy(check, rows, report);
-    fmt::format_to(out, "{} alone sees {}{}{}\n", check, owned.size(), owned.empty() ? "" : ": ",
-                   fmt::join(owned, " "));
-  }
-  fmt::format_to(out, "\n{} cases: {}\n", report.cases, Score(rows, whose));
-  return text;
-}
-
-std::string SelftestMarkdown(const SelftestReport& report, WhoseSweep whose) {
-  const std::vector<Row> rows = RowsOf(report);
-  std::string text;
-  const auto out = std::back_inserter(text);
-  fmt::format_to(out, "{} cases: {}.\n\n| fault | what it is | museum |", report.cases,
-                 Score(rows, whose));
-  for (const std::string_view check : report.checks) fmt::format_to(out, " {} |", check);
-  text += "\n| --- | --- | --- |";
-  for (std::size_t i = 0; i < report.checks.size(); ++i) text += " --- |";
-  for (const Row& row : rows) {
-    if (IsHealthy(*row.way)) continue;
-    fmt::format_to(out, "\n| `{}` | {} | {} |", row.way->name, row.way->what, row.way->museum);
-    for (const std::string_view check : report.checks) {
-      std::vector<std::string> operators;
-      for (const Trial* trial : row.trials) {
-        if (std::ranges::find(trial->catches, check, &Catch::check) == trial->catches.end())
-          continue;
-        // "layer" is enough of layer_norm_backward.
-        operators.emplace_back(trial->op->name.substr(0, trial->op->name.find('_')));
-      }
-      fmt::format_to(out, " {} |",
-                     operators.size() == row.trials.size()
-                         ? "all"
-                         : fmt::format("{}", fmt::join(operators, " ")));
-    }
-  }
-  text += "\n\n| healthy variant | what it is | |\n| --- | --- | --- |\n";
-  for (const Row& row : rows) {
-    if (!IsHealthy(*row.way)) continue;
-    fmt::format_to(out, "| `{}` | {} | {} |\n", row.way->name, row.way->what,
-                   FateText(row, report, whose));
-  }
-  return text;
-}
-
-int SelftestExitCode(const SelftestReport& report, WhoseSweep whose) {
-  return std::ranges::all_of(RowsOf(report),
-                             [&](const Row& row) {
-                               const Fate fate = row.fate(whose);
-                               return fate != Fate::kMissed && fate != Fate::kAlarm;
-                             })
-             ? 0
-             : 1;
+  CheckOptions complete = checks;
+  complete.fill = [&](const Case& the_case) { return FillInputs(the_case, checks.threads); };
+  complete.timer = Repeat;
+  complete.cold_bytes = kColdBytes;
+  return Selftest(device, cases, complete, options).Run();
 }
 
 }  // namespace normgrad
