@@ -39,13 +39,14 @@ def trials(report):
 
 
 def missed(report):
-    """The trials that nothing caught though there was something to see."""
-    return {key for key, trial in trials(report) if not trial["catches"] and trial["differs"]}
+    """The faults that on some operator and dtype nothing caught though there was something to see."""
+    return {key[0]: key for key, trial in trials(report)
+            if not trial["catches"] and trial["differs"]}
 
 
 def owned(report, check):
-    """The trials that `check` alone caught."""
-    return {key for key, trial in trials(report)
+    """The faults that on some operator and dtype `check` alone caught."""
+    return {key[0]: key for key, trial in trials(report)
             if [found["check"] for found in trial["catches"]] == [check]}
 
 
@@ -62,17 +63,16 @@ def main():
         without = dict(zip(report["checks"], pool.map(
             lambda check: json.loads(selftest(bench, "--quick", "--format", "json", "--without",
                                               check)[1]), report["checks"])))
-    complaints = [f"missed: {' '.join(key)}" for key in sorted(missed(report))]
+    complaints = [f"missed: {' '.join(key)}" for key in missed(report).values()]
     for check in report["checks"]:
         lost, alone = missed(without[check]), owned(report, check)
         if not alone:
             complaints.append(f"{check} alone sees nothing: it is not needed")
-        complaints += [f"without {check}, {' '.join(key)} is missed, though others saw it"
-                       for key in sorted(lost - alone)]
-        complaints += [f"without {check}, {' '.join(key)} is seen, though no other check saw it"
-                       for key in sorted(alone - lost)]
-        print(f"without {check}: {len(lost)} trials of "
-              f"{len({key[0] for key in lost})} faults are lost, as they should be")
+        complaints += [f"without {check}, {' '.join(lost[fault])} is missed, though others saw it"
+                       for fault in sorted(lost.keys() - alone.keys())]
+        complaints += [f"without {check}, {' '.join(alone[fault])} is seen, though no other saw it"
+                       for fault in sorted(alone.keys() - lost.keys())]
+        print(f"{check} alone sees {len(alone)} faults; without it {len(lost)} are lost")
     for way in report["ways"]:
         if way["kind"] == "healthy" and any(trial["catches"] for trial in way["trials"]):
             complaints.append(f"false alarm: {way['name']}")
