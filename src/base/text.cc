@@ -34,6 +34,10 @@ std::string_view Nearest(std::string_view word, std::span<const std::string_view
   std::string_view nearest;
   std::size_t best = std::max<std::size_t>(word.size() / 3, 1) + 1;
   for (const std::string_view candidate : known) {
+    // Words whose lengths differ too much do, too: a long one need not be looked at.
+    if (std::max(word.size(), candidate.size()) - std::min(word.size(), candidate.size()) >= best) {
+      continue;
+    }
     const std::size_t distance = EditDistance(word, candidate);
     if (distance < best) {
       best = distance;
@@ -67,6 +71,12 @@ std::string HumanSeconds(double seconds) {
   if (seconds < 99.5) return fmt::format("{:.3g} s", seconds);
   const std::int64_t whole = std::llround(seconds);
   return fmt::format("{} min {} s", whole / 60, whole % 60);
+}
+
+std::string Grouped(std::uint64_t number) {
+  std::string text = fmt::to_string(number);
+  for (std::size_t end = text.size(); end > 3; end -= 3) text.insert(end - 3, ",");
+  return text;
 }
 
 bool GlobMatch(std::string_view pattern, std::string_view text) {

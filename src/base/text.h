@@ -21,6 +21,9 @@ std::string HumanBytes(double bytes);
 /// "12.3 us", "4.56 ms", "7.8 s", "3 min 20 s".
 std::string HumanSeconds(double seconds);
 
+/// "1,500,000": digits in groups of three.
+std::string Grouped(std::uint64_t number);
+
 /// True when glob `pattern` (`*` any run of characters, `?` one) matches all of `text`.
 bool GlobMatch(std::string_view pattern, std::string_view text);
 

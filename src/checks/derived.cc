@@ -68,7 +68,7 @@ DerivedCase SelectRows(const Case& the_case, const CaseInputs& inputs,
                        std::span<const std::size_t> rows) {
   DerivedCase derived{the_case, nullptr};
   const std::string_view symbol = BatchSymbol(*the_case.op);
-  derived.the_case.dims.find(symbol)->second = {static_cast<std::int64_t>(rows.size())};
+  derived.the_case.dims[std::string(symbol)] = {static_cast<std::int64_t>(rows.size())};
   // A shape that the contract leaves free says something about the old extents.
   derived.the_case.reshaped.clear();
   auto selected = std::make_shared<CaseInputs>(inputs);

@@ -116,6 +116,7 @@ std::string_view ColumnName(const Param& param) {
 
 std::vector<std::string_view> DTypeColumns(const Operator& op) {
   std::vector<std::string_view> columns;
+  columns.reserve(op.params.size());
   for (const Param& param : op.params) {
     if (param.IsTensor() && std::ranges::find(columns, ColumnName(param)) == columns.end()) {
       columns.push_back(ColumnName(param));
@@ -125,8 +126,19 @@ std::vector<std::string_view> DTypeColumns(const Operator& op) {
 }
 
 std::size_t DTypeColumn(const Operator& op, const Param& param) {
-  const auto columns = DTypeColumns(op);
-  return static_cast<std::size_t>(std::ranges::find(columns, ColumnName(param)) - columns.begin());
+  // Without DTypeColumns(), which takes memory: planning asks this dozens of times per case.
+  const std::string_view name = ColumnName(param);
+  std::size_t column = 0;
+  for (auto other = op.params.begin(); other != op.params.end(); ++other) {
+    if (!other->IsTensor()) continue;
+    const std::string_view others = ColumnName(*other);
+    if (others == name) break;
+    const bool is_new = std::none_of(op.params.begin(), other, [&](const Param& earlier) {
+      return earlier.IsTensor() && ColumnName(earlier) == others;
+    });
+    if (is_new) ++column;
+  }
+  return column;
 }
 
 std::span<const DTypeRow> DocumentedDTypes(const Operator& op) { return TablesOf(op).dtypes; }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/layout.h"
+#include "base/shared.h"
 #include "ops/contract.h"
 #include "ops/operator.h"
 
@@ -31,6 +32,10 @@ struct Change {
 /// By param name, or "workspaceSize" and "executor" for the pointers phase 1 answers through.
 using Changes = std::map<std::string, Change, std::less<>>;
 
+/// By param name.
+using Layouts = std::map<std::string, LayoutKind, std::less<>>;
+using Shapes = std::map<std::string, Shape, std::less<>>;
+
 /// What phase 1 must answer.
 struct Expectation {
   std::optional<std::int32_t> status{};  // this one; empty: any but success
@@ -42,24 +47,25 @@ struct Expectation {
 struct Case;
 
 /// One fully determined call of one operator, and the questions to ask about it. Everything a run
-/// depends on is here, so equal cases give bitwise equal inputs on every machine. A plain value.
+/// depends on is here, so equal cases give bitwise equal inputs on every machine. A plain value, of
+/// which a sweep may have a million: what its entry gives to many cases they share.
 struct Case {
   const Operator* op = nullptr;
   std::string product;  // Product::key
-  Dims dims;
-  DTypes dtypes;                                             // one per DTypeColumns(*op)
-  LayoutKind layout = LayoutKind::kContiguous;               // of every tensor …
-  std::map<std::string, LayoutKind, std::less<>> layout_of;  // … but these, by param name
-  std::string masks{};                                       // see MaskOf()
-  std::map<std::string, Shape, std::less<>> reshaped;        // shapes the contract leaves free
-  Changes changes;                           // a call that is not the legal one of the above
-  std::optional<Expectation> expectation{};  // set in calls made to be refused, or accepted
-  std::shared_ptr<const Case> legal{};       // a call that must still pass after this one
+  Shared<Dims> dims;
+  DTypes dtypes;                                // one per DTypeColumns(*op)
+  LayoutKind layout = LayoutKind::kContiguous;  // of every tensor …
+  Shared<Layouts> layout_of;                    // … but these
+  std::string masks{};                          // see MaskOf()
+  Shared<Shapes> reshaped;                      // shapes the contract leaves free
+  Shared<Changes> changes;                      // a call that is not the legal one of the above
+  std::optional<Expectation> expectation{};     // set in calls made to be refused, or accepted
+  std::shared_ptr<const Case> legal{};          // a call that must still pass after this one
   std::string fill = "normal";
   double eps = 1e-6;  // of the forward pass that makes the statistics
   std::uint64_t seed = 1;
-  std::vector<std::string> checks;  // in the order of CheckNames()
-  std::string source;               // "cases/rms.yaml:12:5"
+  Shared<std::vector<std::string>> checks;  // in the order of CheckNames()
+  std::string source;                       // "cases/rms.yaml:12:5"
 
   /// "rms_norm_grad/atlas-a2/A=4x512,R=4096/float16-float32-float16-float32": operator, product,
   /// extents ("A=" for no axes), dtypes; then, only where they differ from the defaults,

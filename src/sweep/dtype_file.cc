@@ -2,20 +2,18 @@
 #include "sweep/dtype_file.h"
 
 #include <algorithm>
-#include <cstring>
-#include <filesystem>
 #include <map>
 #include <string_view>
-#include <system_error>
 #include <utility>
 
-#include <csv.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include "base/error.h"
 #include "base/text.h"
 #include "ops/product.h"
+#include "sweep/limits.h"
+#include "sweep/text_file.h"
 
 namespace normgrad {
 namespace {
@@ -23,18 +21,25 @@ namespace {
 /// The lines of a CSV file that are neither empty nor comments, cut into cells.
 class CsvFile {
  public:
-  explicit CsvFile(const std::string& path) : path_(path), lines_(path) {}
+  explicit CsvFile(const std::string& path) : path_(path), text_(ReadTextFile(path, "CSV")) {
+    rest_ = text_;
+    constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+    if (rest_.starts_with(kByteOrderMark)) rest_.remove_prefix(kByteOrderMark.size());
+  }
 
   /// The cells of the next line; empty at the end of the file.
   std::vector<std::string_view> Next() {
-    while (const char* text = lines_.next_line()) {
-      const std::string_view line = Trim(text);
+    while (!rest_.empty()) {
+      const auto end = std::min(rest_.find('\n'), rest_.size());
+      const std::string_view line = Trim(rest_.substr(0, end));
+      rest_.remove_prefix(std::min(end + 1, rest_.size()));
+      ++line_;
       if (!line.empty() && !line.starts_with('#')) return Cells(line);
     }
     return {};
   }
 
-  int Line() const { return static_cast<int>(lines_.get_file_line()); }
+  int Line() const { return line_; }
 
   template <typename... Args>
   [[noreturn]] void Fail(fmt::format_string<Args...> format, Args&&... args) const {
@@ -46,9 +51,10 @@ class CsvFile {
   static constexpr std::size_t kLongestCell = 100;
 
   static std::string_view Trim(std::string_view text) {
-    const auto first = text.find_first_not_of(" \t");
+    constexpr std::string_view kBlanks = " \t\r";
+    const auto first = text.find_first_not_of(kBlanks);
     if (first == std::string_view::npos) return {};
-    return text.substr(first, text.find_last_not_of(" \t") + 1 - first);
+    return text.substr(first, text.find_last_not_of(kBlanks) + 1 - first);
   }
 
   std::vector<std::string_view> Cells(std::string_view line) const {
@@ -66,7 +72,9 @@ class CsvFile {
   }
 
   const std::string& path_;
-  io::LineReader lines_;
+  std::string text_;
+  std::string_view rest_;  // of the text
+  int line_ = 0;
 };
 
 /// For every column of `columns`, its place in the header line.
@@ -99,7 +107,11 @@ std::vector<DType> ParseCell(std::string_view cell) {
   for (bool more = true; more;) {
     const auto bar = cell.find('|');
     more = bar != std::string_view::npos;
-    dtypes.push_back(ParseDTypeOrNone(cell.substr(0, bar)));
+    const DType dtype = ParseDTypeOrNone(cell.substr(0, bar));
+    if (std::ranges::find(dtypes, dtype) != dtypes.end()) {
+      throw Error("dtype '{}' is given twice in a cell", Name(dtype));
+    }
+    dtypes.push_back(dtype);
     if (more) cell.remove_prefix(bar + 1);
   }
   return dtypes;
@@ -132,6 +144,7 @@ std::vector<FileDTypeRow> ReadRows(CsvFile& csv, const std::string& path, const 
     }
     const auto [seen, is_new] = line_of.emplace(std::pair(row.product, row.cells), row.line);
     if (!is_new) csv.Fail("the row is given twice: the first is in line {}", seen->second);
+    if (rows.size() == kMaxDTypeRows) csv.Fail("more than {} rows: expected fewer", kMaxDTypeRows);
     rows.push_back(std::move(row));
   }
   if (rows.empty()) throw Error("{}: has no row: expected one per dtype combination", path);
@@ -141,18 +154,8 @@ std::vector<FileDTypeRow> ReadRows(CsvFile& csv, const std::string& path, const 
 }  // namespace
 
 std::vector<FileDTypeRow> LoadDTypeFile(const std::string& path, const Operator& op) {
-  std::error_code ignored;  // opening the file tells better what is wrong
-  if (std::filesystem::is_directory(path, ignored)) {
-    throw Error("{}: is a directory: expected a CSV file", path);
-  }
-  try {
-    CsvFile csv(path);
-    return ReadRows(csv, path, op);
-  } catch (const io::error::can_not_open_file& error) {
-    throw Error("{}: cannot be read: {}", path, std::strerror(error.errno_value));
-  } catch (const io::error::line_length_limit_exceeded&) {
-    throw Error("{}: a line is longer than 16 MiB: expected a CSV file", path);
-  }
+  CsvFile csv(path);
+  return ReadRows(csv, path, op);
 }
 
 }  // namespace normgrad

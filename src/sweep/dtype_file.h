@@ -17,8 +17,9 @@ struct FileDTypeRow {
 
 /// Reads a dtype table: columns product and DTypeColumns(op), in any order; '|' separates the
 /// alternatives of a cell, "none" stands for a null input, '#' starts a comment line. Throws Error
-/// "<file>:<line>: …" for an unknown dtype or product, a missing, unknown or doubled column, a
-/// short or long row, and Error "<file>: …" when it cannot be read.
+/// "<file>:<line>: …" for an unknown or doubled dtype, an unknown product, a missing, unknown or
+/// doubled column, a short or long row, more than kMaxDTypeRows, and Error "<file>: …" when it
+/// cannot be read.
 std::vector<FileDTypeRow> LoadDTypeFile(const std::string& path, const Operator& op);
 
 }  // namespace normgrad

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <unordered_map>
 #include <utility>
@@ -14,29 +15,11 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "ops/product.h"
+#include "sweep/limits.h"
 #include "sweep/sweep_file.h"
 
 namespace normgrad {
 namespace {
-
-// What a sweep may ask for before it is more likely a slip than a wish.
-constexpr double kMaxCombinations = 1e6;
-constexpr std::int64_t kMaxElements = std::int64_t{1} << 40;
-
-/// In floating point: exact far beyond the limit, and never wraps.
-double Combinations(const SweepEntry& entry) {
-  double crossed = entry.dims.empty() ? 0 : 1;
-  for (const auto& [symbol, alternatives] : entry.dims) {
-    crossed *= static_cast<double>(alternatives.size());
-  }
-  double count = crossed + static_cast<double>(entry.shapes.size());
-  for (const std::size_t choices :
-       {entry.calls.size(), entry.masks.size(), entry.reshaped.size(), entry.changes.size(),
-        entry.layouts.size(), entry.fills.size(), entry.eps.size(), entry.seeds.size()}) {
-    count *= static_cast<double>(choices);
-  }
-  return count;
-}
 
 /// Calls use(dims) for each shape of `entry`, the last symbol's alternatives fastest.
 template <typename Use>
@@ -107,10 +90,10 @@ std::vector<std::int32_t> DTypesOutside(Case the_case, const std::string& name) 
 }
 
 /// `changes` of `the_case`, one alternative per dtype where it says kEveryDTypeOutside.
-std::vector<Changes> Alternatives(const Case& the_case, const Changes& changes) {
+std::vector<Shared<Changes>> Alternatives(const Case& the_case, const Shared<Changes>& changes) {
   for (const auto& [name, change] : changes) {
     if (change.dtype != kEveryDTypeOutside) continue;
-    std::vector<Changes> alternatives;
+    std::vector<Shared<Changes>> alternatives;
     Case base = the_case;
     base.changes = changes;
     for (const std::int32_t dtype : DTypesOutside(base, name)) {
@@ -183,9 +166,9 @@ class Expansion {
       next.legal = LegalCall(entry, next);
       for (const std::string& masks : entry.masks) {
         next.masks = masks;
-        for (const Changes& changes : entry.changes) {
+        for (const Shared<Changes>& changes : entry.changes) {
           next.changes.clear();
-          for (const Changes& alternative : Alternatives(next, changes)) {
+          for (const Shared<Changes>& alternative : Alternatives(next, changes)) {
             next.changes = alternative;
             if (wanted_ && !wanted_(next.Id())) continue;
             AddCase(next);
@@ -242,8 +225,11 @@ class Expansion {
     const auto [found, is_new] = case_of_.try_emplace(next.Hash(), sweep_.cases.size());
     if (!is_new && sweep_.cases[found->second].Id() == next.Id()) {
       Case& earlier = sweep_.cases[found->second];
-      earlier.checks.insert(earlier.checks.end(), next.checks.begin(), next.checks.end());
-      earlier.checks = OrderedChecks(earlier.checks);
+      if (earlier.checks != next.checks) {
+        std::vector<std::string> checks = earlier.checks;
+        checks.insert(checks.end(), next.checks.begin(), next.checks.end());
+        earlier.checks = OrderedChecks(checks);
+      }
       Drop(next, fmt::format("same case as {}", earlier.source));
       return;
     }
@@ -265,14 +251,6 @@ class Expansion {
 };
 
 void Expand(const std::vector<SweepEntry>& entries, Wanted wanted, Sweep* sweep) {
-  double combinations = 0;
-  for (const SweepEntry& entry : entries) {
-    combinations += Combinations(entry);
-    if (combinations > kMaxCombinations) {
-      throw Error("{}: {:.15g} combinations up to here: expected at most {:.15g}", entry.source,
-                  combinations, kMaxCombinations);
-    }
-  }
   Expansion expansion(std::move(wanted), sweep);
   for (const SweepEntry& entry : entries) expansion.Add(entry);
 }
@@ -296,28 +274,57 @@ void CheckSelection(const Selection& selection) {
   }
 }
 
-/// Sets what the selection replaces and removes the products it does not keep.
-void Narrow(const Selection& selection, std::vector<SweepEntry>* entries) {
-  for (SweepEntry& entry : *entries) {
-    if (selection.seed) entry.seeds = {*selection.seed};
-    if (!selection.checks.empty()) {
-      // A call made to be refused can be asked nothing else.
-      const bool contract =
-          std::ranges::find(selection.checks, "contract") != selection.checks.end();
-      if (!entry.expectation) {
-        entry.checks = OrderedChecks(selection.checks);
-      } else if (!contract) {
-        entry.checks.clear();
-      }
+/// Sets what the selection replaces and removes the products it does not keep. Returns whether
+/// anything is left.
+bool Narrow(const Selection& selection, SweepEntry* entry) {
+  if (selection.seed) entry->seeds = {*selection.seed};
+  if (!selection.checks.empty()) {
+    // A call made to be refused can be asked nothing else.
+    const bool contract = std::ranges::find(selection.checks, "contract") != selection.checks.end();
+    if (!entry->expectation) {
+      entry->checks = OrderedChecks(selection.checks);
+    } else if (!contract) {
+      return false;
     }
-    if (selection.products.empty()) continue;
-    std::erase_if(entry.calls, [&](const CallChoice& call) {
-      return std::ranges::find(selection.products, call.product) == selection.products.end();
-    });
   }
-  std::erase_if(*entries, [](const SweepEntry& entry) {
-    return entry.calls.empty() || entry.checks.empty();
+  if (selection.products.empty()) return true;
+  std::erase_if(entry->calls, [&](const CallChoice& call) {
+    return std::ranges::find(selection.products, call.product) == selection.products.end();
   });
+  return !entry->calls.empty();
+}
+
+/// The entries of `paths` that `selection` leaves. Refuses too many combinations before any of them
+/// is made.
+std::vector<SweepEntry> ReadEntries(const std::vector<std::string>& paths,
+                                    const Selection& selection, std::vector<std::string>* files) {
+  std::vector<SweepEntry> entries;
+  std::uint64_t combinations = 0, written = 0;
+  ReadSweepFiles(paths, files, [&](SweepEntry entry) {
+    ++written;
+    if (!Narrow(selection, &entry)) return;
+    const std::uint64_t more = CountCombinations(entry);
+    if (more > kMaxCombinations || combinations + more > kMaxCombinations) {
+      constexpr std::uint64_t kMost = std::numeric_limits<std::uint64_t>::max();
+      const bool countable = more <= kMost - combinations && more < kMost;
+      throw Error(
+          "{}: {} combinations up to here: a run may have at most {}: shorten a list{}",
+          entry.source, countable ? Grouped(combinations + more) : "over " + Grouped(kMost - 1),
+          Grouped(kMaxCombinations), selection.products.empty() ? ", or choose a --product" : "");
+    }
+    combinations += more;
+    entries.push_back(std::move(entry));
+  });
+  if (written == 0) throw Error("no sweep file: expected at least one");
+  if (!entries.empty()) return entries;
+  std::vector<std::string> wishes;
+  if (!selection.products.empty()) {
+    wishes.push_back(fmt::format("is for product {}", fmt::join(selection.products, " or ")));
+  }
+  if (!selection.checks.empty()) {
+    wishes.push_back(fmt::format("can be asked for {}", fmt::join(selection.checks, " or ")));
+  }
+  throw Error("no case is left: none {}", fmt::join(wishes, " and "));
 }
 
 bool HasWildcard(const std::string& glob) { return glob.find_first_of("*?") != std::string::npos; }
@@ -326,14 +333,11 @@ bool Matches(const std::string& pattern, const std::string& id) {
   return HasWildcard(pattern) ? GlobMatch(pattern, id) : id.find(pattern) != std::string::npos;
 }
 
-/// Throws unless `pattern` matches one of `ids`.
-void RequireMatch(const std::string& pattern, const std::vector<std::string>& ids) {
-  const auto matches = [&](const std::string& glob) {
-    return std::ranges::any_of(ids, [&](const std::string& id) { return Matches(glob, id); });
-  };
-  if (matches(pattern)) return;
+/// For the user whose `pattern` matches none of `cases`.
+[[noreturn]] void FailToMatch(const std::string& pattern, const std::vector<Case>& cases) {
   const std::string wider = "*" + pattern + "*";
-  if (HasWildcard(pattern) && matches(wider)) {
+  if (HasWildcard(pattern) &&
+      std::ranges::any_of(cases, [&](const Case& one) { return Matches(wider, one.Id()); })) {
     throw Error(
         "--case '{}': matches no case: a pattern with * or ? must match the whole id: did "
         "you mean '{}'?",
@@ -344,16 +348,24 @@ void RequireMatch(const std::string& pattern, const std::vector<std::string>& id
 
 /// What `patterns` want of `cases`. Throws where one of them wants nothing.
 Wanted WantedBy(const std::vector<std::string>& patterns, const std::vector<Case>& cases) {
-  std::vector<std::string> ids;
-  ids.reserve(cases.size());
-  for (const Case& the_case : cases) ids.push_back(the_case.Id());
+  struct Match {
+    bool some = false;
+    bool is_id = false;
+  };
+  std::vector<Match> matches(patterns.size());
+  for (const Case& the_case : cases) {
+    const std::string id = the_case.Id();
+    for (std::size_t i = 0; i < patterns.size(); ++i) {
+      matches[i].some = matches[i].some || Matches(patterns[i], id);
+      matches[i].is_id = matches[i].is_id || patterns[i] == id;
+    }
+  }
   std::vector<std::string> complete;
   std::vector<std::string> partial;
-  for (const std::string& pattern : patterns) {
-    RequireMatch(pattern, ids);
+  for (std::size_t i = 0; i < patterns.size(); ++i) {
+    if (!matches[i].some) FailToMatch(patterns[i], cases);
     // A complete id selects its case alone, even where it is also the start of longer ids.
-    const bool is_id = std::ranges::find(ids, pattern) != ids.end();
-    (is_id ? complete : partial).push_back(pattern);
+    (matches[i].is_id ? complete : partial).push_back(patterns[i]);
   }
   return [complete, partial](const std::string& id) {
     return std::ranges::find(complete, id) != complete.end() ||
@@ -366,23 +378,8 @@ Wanted WantedBy(const std::vector<std::string>& patterns, const std::vector<Case
 Sweep LoadSweeps(const std::vector<std::string>& paths, const Selection& selection) {
   CheckSelection(selection);
   Sweep sweep;
-  std::vector<SweepEntry> entries = ReadSweepFiles(paths, &sweep.files);
-  if (entries.empty()) throw Error("no sweep file: expected at least one");
-  std::vector<SweepEntry> narrowed = entries;
-  Narrow(selection, &narrowed);
-  if (narrowed.empty()) {
-    Expand(entries, {}, &sweep);
-    std::vector<std::string> wishes;
-    if (!selection.products.empty()) {
-      wishes.push_back(fmt::format("is for product {}", fmt::join(selection.products, " or ")));
-    }
-    if (!selection.checks.empty()) {
-      wishes.push_back(fmt::format("can be asked for {}", fmt::join(selection.checks, " or ")));
-    }
-    throw Error("no case is left: none of {} case{} {}", sweep.cases.size(),
-                sweep.cases.size() == 1 ? "" : "s", fmt::join(wishes, " and "));
-  }
-  Expand(narrowed, {}, &sweep);
+  const std::vector<SweepEntry> entries = ReadEntries(paths, selection, &sweep.files);
+  Expand(entries, {}, &sweep);
   if (sweep.cases.empty()) {
     throw Error("no case is left: each of {} combinations is dropped, the first because {}",
                 sweep.combinations, sweep.drops.front().reason);
@@ -390,8 +387,10 @@ Sweep LoadSweeps(const std::vector<std::string>& paths, const Selection& selecti
   if (selection.case_globs.empty()) return sweep;
   // Once more, so that what the selection leaves out is not counted as dropped either.
   Sweep selected;
-  selected.files = sweep.files;
-  Expand(narrowed, WantedBy(selection.case_globs, sweep.cases), &selected);
+  selected.files = std::move(sweep.files);
+  Wanted wanted = WantedBy(selection.case_globs, sweep.cases);
+  sweep = {};  // two of them would double the memory
+  Expand(entries, std::move(wanted), &selected);
   return selected;
 }
 

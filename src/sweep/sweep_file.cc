@@ -21,6 +21,7 @@
 #include "ops/operators.h"
 #include "ops/product.h"
 #include "sweep/dtype_file.h"
+#include "sweep/limits.h"
 #include "sweep/yaml.h"
 
 namespace normgrad {
@@ -88,13 +89,21 @@ std::vector<std::string> Words(const YamlNode& node, std::string_view key, std::
   return words;
 }
 
-bool Exists(const std::string& path) {
+/// The path of the file that `node` of another file names. Only the user may name what is no file:
+/// a pipe would keep the tool waiting, and opening a device may do something.
+std::string PathOf(const YamlNode& node, const char* what) {
+  const auto folder = std::filesystem::path(*node.file).parent_path();
+  const std::string path = (folder / Scalar(node, what)).lexically_normal().string();
   std::error_code ignored;  // a path that cannot be looked at is as good as none
-  return std::filesystem::exists(path, ignored);
+  const auto status = std::filesystem::status(path, ignored);
+  if (!std::filesystem::exists(status)) node.Fail("{} {} does not exist", what, path);
+  if (!std::filesystem::is_regular_file(status)) {
+    node.Fail("{} {} is no regular file: expected one", what, path);
+  }
+  return path;
 }
 
 std::int64_t Extent(const YamlNode& node) {
-  constexpr std::int64_t kMaxExtent = std::numeric_limits<std::int32_t>::max();
   if (node.kind != Kind::kScalar) {
     node.Fail("an extent is {}: expected a whole number", node.Shown());
   }
@@ -111,9 +120,14 @@ std::int64_t Extent(const YamlNode& node) {
   return extent;
 }
 
+void CheckAxes(const YamlNode& node, std::size_t count) {
+  if (count > kMaxAxes) node.Fail("{} numbers: expected at most {}", count, kMaxAxes);
+}
+
 /// `[4, 8]`, `[]` for no axes, or `8` for one.
 Shape Extents(const YamlNode& node) {
   if (node.kind != Kind::kList) return {Extent(node)};
+  CheckAxes(node, node.items.size());
   Shape shape;
   for (const YamlNode& item : node.items) shape.push_back(Extent(item));
   return shape;
@@ -232,17 +246,16 @@ std::vector<std::string> ReadMasks(const YamlNode& node, const Operator& op) {
 }
 
 /// `reshape`: alternatives of shapes that the contract leaves free.
-std::vector<std::map<std::string, Shape, std::less<>>> ReadReshape(const YamlNode& node,
-                                                                   const Operator& op) {
+std::vector<Shared<Shapes>> ReadReshape(const YamlNode& node, const Operator& op) {
   const bool has_free =
       std::ranges::any_of(op.params, [](const Param& param) { return param.fit == Fit::kCount; });
   if (!has_free) node.Fail("reshape has no effect: no tensor of {} has a free shape", op.name);
-  std::vector<std::map<std::string, Shape, std::less<>>> alternatives;
+  std::vector<Shared<Shapes>> alternatives;
   for (const YamlNode& item : Alternatives(node, "reshape")) {
     if (item.kind != Kind::kMap) {
       item.Fail("reshape is {}: expected a map of {{tensor: [extents]}}", item.Shown());
     }
-    auto& shapes = alternatives.emplace_back();
+    Shared<Shapes>& shapes = alternatives.emplace_back();
     for (const YamlNode& key : item.keys) {
       ReadParam(key, op, "tensor of free shape",
                 [](const Param& param) { return param.fit == Fit::kCount; });
@@ -339,23 +352,39 @@ std::vector<DTypes> ReadRows(const YamlNode& node, const Operator& op) {
 }
 
 struct DTypeTable {
-  std::string name;  // for messages
-  std::vector<FileDTypeRow> rows;
+  std::string name;                                                  // for messages
+  std::map<std::string, std::vector<DTypeRow>, std::less<>> rows{};  // by product
 };
 
-DTypeTable ReadTable(const YamlNode* node, const Operator& op) {
-  if (node != nullptr) {
-    const auto folder = std::filesystem::path(*node->file).parent_path();
-    const std::string path = (folder / Scalar(*node, "dtypes")).lexically_normal().string();
-    if (!Exists(path)) node->Fail("dtype table {} does not exist", path);
-    return {path, LoadDTypeFile(path, op)};
+/// The tables that sweeps name, each read once: a thousand entries may name the same.
+class DTypeTables {
+ public:
+  /// The table that `node` names; null: the documented one.
+  const DTypeTable& Of(const YamlNode* node, const Operator& op) {
+    const std::string path = node == nullptr ? "" : PathOf(*node, "dtype table");
+    const auto found = tables_.find({path, &op});
+    if (found != tables_.end()) return found->second;
+    if (tables_.size() == kMaxFiles) node->Fail("more than {} dtype tables", kMaxFiles);
+    DTypeTable table;
+    if (node == nullptr) {
+      table.name = fmt::format("the document of {}", op.api);
+      for (const DTypeRow& row : DocumentedDTypes(op)) {
+        table.rows[std::string(row.product)].push_back(row);
+      }
+    } else {
+      table.name = path;
+      for (FileDTypeRow& row : LoadDTypeFile(path, op)) {
+        // The product is the key of the map, which outlives the row.
+        auto& rows = *table.rows.try_emplace(std::move(row.product)).first;
+        rows.second.push_back({rows.first, std::move(row.cells)});
+      }
+    }
+    return tables_.emplace(std::pair(path, &op), std::move(table)).first->second;
   }
-  DTypeTable table{fmt::format("the document of {}", op.api), {}};
-  for (const DTypeRow& row : DocumentedDTypes(op)) {
-    table.rows.push_back({std::string(row.product), row.cells});
-  }
-  return table;
-}
+
+ private:
+  std::map<std::pair<std::string, const Operator*>, DTypeTable> tables_;
+};
 
 /// `all` or `[all]`
 bool IsAll(std::span<const YamlNode> products) {
@@ -375,26 +404,42 @@ std::vector<std::string> ReadProducts(const YamlNode* node, const Operator& op) 
   return Words(*node, "products", "product", known);
 }
 
+/// How many combinations of dtypes `rows` allow, one counted as often as it is allowed.
+std::uint64_t CountChoices(const std::vector<DTypeRow>& rows) {
+  std::uint64_t count = 0;
+  for (const DTypeRow& row : rows) {
+    std::uint64_t choices = 1;  // at most 5 per cell: no overflow
+    for (const auto& cell : row.cells) choices *= cell.size();
+    count += choices;
+  }
+  return count;
+}
+
 /// Every product with each combination of its rows of `table`, or each of `wanted` where that is
 /// given. What the contract refuses stays in, with the reason, so that it is counted.
 std::vector<CallChoice> ReadCalls(const std::vector<std::string>& products, const DTypeTable& table,
                                   const std::vector<DTypes>& wanted, const Operator& op) {
+  static const std::vector<DTypeRow> kNoRows;
   std::vector<CallChoice> calls;
   for (const std::string& product : products) {
-    std::vector<DTypeRow> rows;
-    std::vector<DTypes> listed;
-    for (const FileDTypeRow& row : table.rows) {
-      if (row.product != product) continue;
-      rows.push_back({product, row.cells});
-      const auto combinations = rows.back().Combinations();
-      listed.insert(listed.end(), combinations.begin(), combinations.end());
-    }
+    const auto found = table.rows.find(product);
+    const std::vector<DTypeRow>& rows = found == table.rows.end() ? kNoRows : found->second;
     std::vector<DTypes> asked = wanted;
-    if (asked.empty()) asked = std::move(listed);
+    if (asked.empty()) {
+      if (CountChoices(rows) > kMaxCombinations) {
+        throw Error("{}: {} combinations of dtypes for {}: expected at most {}", table.name,
+                    Grouped(CountChoices(rows)), product, Grouped(kMaxCombinations));
+      }
+      for (const DTypeRow& row : rows) {
+        const auto combinations = row.Combinations();
+        asked.insert(asked.end(), combinations.begin(), combinations.end());
+      }
+    }
     if (asked.empty()) asked.emplace_back();  // still counts as a combination
     for (DTypes& dtypes : asked) {
-      const bool in_table =
-          std::ranges::any_of(rows, [&](const DTypeRow& row) { return row.Allows(dtypes); });
+      const bool in_table = wanted.empty() || std::ranges::any_of(rows, [&](const DTypeRow& row) {
+                              return row.Allows(dtypes);
+                            });
       std::string refusal;
       if (!SupportOn(op, product).supported) {
         refusal = fmt::format("{} does not support {}", product, op.api);
@@ -451,7 +496,7 @@ const Operator& ReadOperator(const YamlNode& entry, const YamlNode& top) {
 }
 
 /// What an entry of a sweep says for itself or else inherits from `top`; `entry` may be `top`.
-SweepEntry ReadInherited(const YamlNode& entry, const YamlNode& top) {
+SweepEntry ReadInherited(const YamlNode& entry, const YamlNode& top, DTypeTables& tables) {
   const auto find = [&](std::string_view key) { return FindInherited(entry, top, key); };
   SweepEntry out;
   out.source = entry.Where();
@@ -460,7 +505,7 @@ SweepEntry ReadInherited(const YamlNode& entry, const YamlNode& top) {
   const auto products = ReadProducts(find("products"), *out.op);
   node = find("rows");
   const auto rows = node == nullptr ? std::vector<DTypes>{} : ReadRows(*node, *out.op);
-  out.calls = ReadCalls(products, ReadTable(find("dtypes"), *out.op), rows, *out.op);
+  out.calls = ReadCalls(products, tables.Of(find("dtypes"), *out.op), rows, *out.op);
   if ((node = find("masks")) != nullptr) out.masks = ReadMasks(*node, *out.op);
   if ((node = find("reshape")) != nullptr) out.reshaped = ReadReshape(*node, *out.op);
   node = find("layouts");
@@ -480,10 +525,10 @@ SweepEntry ReadInherited(const YamlNode& entry, const YamlNode& top) {
   return out;
 }
 
-SweepEntry ReadEntry(const YamlNode& node, const YamlNode& top) {
+SweepEntry ReadEntry(const YamlNode& node, const YamlNode& top, DTypeTables& tables) {
   CheckKeys(node, kInherited, kEntryOnly, "a sweep entry");
   if (const YamlNode* name = node.Find("name")) Scalar(*name, "name");
-  SweepEntry entry = ReadInherited(node, top);
+  SweepEntry entry = ReadInherited(node, top, tables);
   const YamlNode* const dims = node.Find("dims");
   const YamlNode* const shapes = node.Find("shapes");
   if (dims == nullptr && shapes == nullptr) {
@@ -507,6 +552,7 @@ std::vector<bool> ReadBits(const YamlNode& node) {
   if (text.find_first_not_of("01") != std::string::npos) {
     node.Fail("mask is {}: expected any number of 0 and 1", node.Shown());
   }
+  CheckAxes(node, text.size());
   std::vector<bool> bits;
   for (const char c : text) bits.push_back(c == '1');
   return bits;
@@ -514,6 +560,7 @@ std::vector<bool> ReadBits(const YamlNode& node) {
 
 /// Whole numbers, negative ones included: a call made to be refused may hold any.
 Shape ReadNumbers(const YamlNode& node) {
+  CheckAxes(node, node.items.size());
   Shape numbers;
   for (const YamlNode& item :
        node.kind == Kind::kList ? std::span(node.items) : std::span(&node, 1)) {
@@ -592,8 +639,9 @@ Changes ReadWith(const YamlNode& node, const Operator& op) {
 }
 
 /// `each` argument in turn changed as `is` says.
-std::vector<Changes> ReadEach(const YamlNode& each, const YamlNode& is, const Operator& op) {
-  std::vector<Changes> alternatives;
+std::vector<Shared<Changes>> ReadEach(const YamlNode& each, const YamlNode& is,
+                                      const Operator& op) {
+  std::vector<Shared<Changes>> alternatives;
   for (const YamlNode& name : Alternatives(each, "each")) {
     Scalar(name, "an argument");
     alternatives.push_back({{name.text, ReadChange(is, ReadChanged(name, op))}});
@@ -658,6 +706,8 @@ SweepEntry ReadRejectEntry(const YamlNode& node, const YamlNode& top) {
 /// Reads one file after another, depth first, and remembers which it is in.
 class Reader {
  public:
+  explicit Reader(const std::function<void(SweepEntry)>& use) : use_(use) {}
+
   /// `include` is the node that asked for `path`, nullptr for a file the user named.
   void Read(const std::string& path, const YamlNode* include) {
     std::error_code ignored;  // a path that cannot be resolved cannot be read either
@@ -670,12 +720,15 @@ class Reader {
     }
     const bool is_new = seen_.insert(identity).second;
     if (!is_new) return;
+    if (open_.size() == kMaxIncludeDepth) {
+      include->Fail("more than {} files include one another", kMaxIncludeDepth);
+    }
+    if (seen_.size() > kMaxFiles) throw Error("{}: more than {} sweep files", path, kMaxFiles);
     open_.push_back({identity, path});
     ReadNew(path);
     open_.pop_back();
   }
 
-  std::vector<SweepEntry> entries;
   std::vector<std::string> files;
 
  private:
@@ -697,22 +750,19 @@ class Reader {
       top.Fail("sweep is missing: expected a list of shapes, or an include or reject");
     }
     if (include != nullptr) {
-      const auto folder = std::filesystem::path(path).parent_path();
       for (const YamlNode& item : Alternatives(*include, "include")) {
-        const std::string other = (folder / Scalar(item, "include")).lexically_normal().string();
-        if (!Exists(other)) item.Fail("included file {} does not exist", other);
-        Read(other, &item);
+        Read(PathOf(item, "included file"), &item);
       }
     }
     files.push_back(path);
     if (sweep != nullptr) {
       // Also finds what is wrong in a key that no entry happens to inherit.
-      if (top.Find("operator") != nullptr) ReadInherited(top, top);
+      if (top.Find("operator") != nullptr) ReadInherited(top, top, tables_);
       if (sweep->kind != Kind::kList && sweep->kind != Kind::kNull) {
         sweep->Fail("sweep is {}: expected a list of entries", sweep->Shown());
       }
       for (const YamlNode& item : Alternatives(*sweep, "sweep")) {
-        entries.push_back(ReadEntry(item, top));
+        Use(ReadEntry(item, top, tables_), item);
       }
       return;
     }
@@ -728,9 +778,24 @@ class Reader {
     CheckKeys(top, kRejectInherited, kRejectTopOnly, "the file");
     files.push_back(path);
     for (const YamlNode& item : Alternatives(*top.Find("reject"), "reject")) {
-      entries.push_back(ReadRejectEntry(item, top));
+      Use(ReadRejectEntry(item, top), item);
     }
   }
+
+  void Use(SweepEntry entry, const YamlNode& node) {
+    if (++entries_ > kMaxEntries) node.Fail("more than {} entries", Grouped(kMaxEntries));
+    calls_ += entry.calls.size();
+    if (calls_ > kMaxCombinations) {
+      node.Fail("{} products with dtypes up to here: expected at most {}", Grouped(calls_),
+                Grouped(kMaxCombinations));
+    }
+    use_(std::move(entry));
+  }
+
+  const std::function<void(SweepEntry)>& use_;
+  DTypeTables tables_;
+  std::size_t entries_ = 0;
+  std::uint64_t calls_ = 0;  // of all entries, before anything narrows them
 
   std::vector<OpenFile> open_;  // the file being read and those that include it, outermost first
   std::set<std::string> seen_;
@@ -746,12 +811,37 @@ std::vector<std::string> OrderedChecks(const std::vector<std::string>& names) {
   return ordered;
 }
 
-std::vector<SweepEntry> ReadSweepFiles(const std::vector<std::string>& paths,
-                                       std::vector<std::string>* files) {
-  Reader reader;
+std::uint64_t CountCombinations(const SweepEntry& entry) {
+  constexpr std::uint64_t kMost = std::numeric_limits<std::uint64_t>::max();
+  const auto multiply = [](std::uint64_t a, std::uint64_t b) {
+    return b != 0 && a > kMost / b ? kMost : a * b;
+  };
+  std::uint64_t shapes = entry.dims.empty() ? 0 : 1;
+  for (const auto& [symbol, alternatives] : entry.dims) {
+    shapes = multiply(shapes, alternatives.size());
+  }
+  std::uint64_t changes = 0;
+  for (const Shared<Changes>& some : entry.changes) {
+    const bool every = std::ranges::any_of(
+        some, [](const auto& named) { return named.second.dtype == kEveryDTypeOutside; });
+    changes += every ? DataTypes().size() : 1;
+  }
+  std::uint64_t count = shapes > kMost - entry.shapes.size() ? kMost : shapes + entry.shapes.size();
+  for (const std::uint64_t choices :
+       {std::uint64_t{entry.calls.size()}, std::uint64_t{entry.masks.size()},
+        std::uint64_t{entry.reshaped.size()}, changes, std::uint64_t{entry.layouts.size()},
+        std::uint64_t{entry.fills.size()}, std::uint64_t{entry.eps.size()},
+        std::uint64_t{entry.seeds.size()}}) {
+    count = multiply(count, choices);
+  }
+  return count;
+}
+
+void ReadSweepFiles(const std::vector<std::string>& paths, std::vector<std::string>* files,
+                    const std::function<void(SweepEntry entry)>& use) {
+  Reader reader(use);
   for (const std::string& path : paths) reader.Read(path, nullptr);
   *files = std::move(reader.files);
-  return std::move(reader.entries);
 }
 
 }  // namespace normgrad

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <map>
 #include <optional>
@@ -22,7 +23,7 @@ struct CallChoice {
 /// An element of `layouts`: one layout for every tensor, or some tensors' own.
 struct LayoutChoice {
   LayoutKind layout = LayoutKind::kContiguous;
-  std::map<std::string, LayoutKind, std::less<>> layout_of;
+  Shared<Layouts> layout_of;
 };
 
 /// Change::dtype that stands for every aclDataType with which the call leaves the product's table.
@@ -37,25 +38,29 @@ struct SweepEntry {
   std::map<std::string, std::vector<Shape>, std::less<>> dims;  // crossed with one another
   std::vector<Dims> shapes;                                     // as listed, after those of dims
   std::vector<CallChoice> calls;
-  std::vector<std::string> masks = {""};                               // Case::masks
-  std::vector<std::map<std::string, Shape, std::less<>>> reshaped{1};  // Case::reshaped
+  std::vector<std::string> masks = {""};    // Case::masks
+  std::vector<Shared<Shapes>> reshaped{1};  // Case::reshaped
   std::vector<LayoutChoice> layouts;
   std::vector<std::string> fills;
   std::vector<double> eps;
   std::vector<std::uint64_t> seeds;
-  std::vector<std::string> checks;  // asked of every case, in the order of CheckNames()
+  Shared<std::vector<std::string>> checks;  // asked of every case, in the order of CheckNames()
 
   // Of a `reject` entry.
-  std::vector<Changes> changes{1};
+  std::vector<Shared<Changes>> changes{1};
   std::optional<Expectation> expectation;
   std::optional<Dims> legal_dims;  // of the call that must still pass afterwards
 };
 
+/// How many combinations `entry` stands for, before the contract drops any; the largest number
+/// there is where they do not fit.
+std::uint64_t CountCombinations(const SweepEntry& entry);
+
 /// Reads sweep files and what they include, includes first, every file once however often it is
-/// named; `*files` receives the files in the order of their first entry. Throws Error as
-/// LoadSweeps() does. The format is described in cases/README.md.
-std::vector<SweepEntry> ReadSweepFiles(const std::vector<std::string>& paths,
-                                       std::vector<std::string>* files);
+/// named, and hands on entry after entry; `*files` receives the files in the order of their first
+/// entry. Throws Error as LoadSweeps() does. The format is described in cases/README.md.
+void ReadSweepFiles(const std::vector<std::string>& paths, std::vector<std::string>* files,
+                    const std::function<void(SweepEntry entry)>& use);
 
 /// `names` in the order of CheckNames(), each once.
 std::vector<std::string> OrderedChecks(const std::vector<std::string>& names);

@@ -2,24 +2,19 @@
 #include "sweep/yaml.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <cstddef>
-#include <cstring>
-#include <filesystem>
-#include <fstream>
 #include <map>
 #include <sstream>
-#include <system_error>
 
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/parser.h>
 
+#include "sweep/limits.h"
+#include "sweep/text_file.h"
+
 namespace normgrad {
 namespace {
-
-constexpr std::size_t kMaxBytes = std::size_t{1} << 20;
-constexpr std::size_t kMaxDepth = 16;
 
 /// Builds the tree from the parser's events. yaml-cpp's own tree expands aliases, keeps the first
 /// of two equal keys and forgets where a key stood, which is why it is not used.
@@ -105,7 +100,9 @@ class TreeBuilder final : public YAML::EventHandler {
   }
 
   void Open(YamlNode node, YamlNode::Kind kind) {
-    if (open_.size() == kMaxDepth) node.Fail("more than {} levels of nesting", kMaxDepth);
+    if (open_.size() == kMaxNesting) {
+      node.Fail("more than {} levels of nesting", kMaxNesting);
+    };
     node.kind = kind;
     open_.push_back(Add(std::move(node)));
   }
@@ -115,20 +112,6 @@ class TreeBuilder final : public YAML::EventHandler {
   std::vector<YamlNode*> open_;  // lists and maps still open, outermost first; they do not move
   int documents_ = 0;
 };
-
-std::string ReadText(const std::string& path) {
-  std::error_code ignored;  // opening the file tells better what is wrong
-  if (std::filesystem::is_directory(path, ignored)) {
-    throw Error("{}: is a directory: expected a YAML file", path);
-  }
-  std::ifstream in(path, std::ios::binary);
-  if (!in) throw Error("{}: cannot be read: {}", path, std::strerror(errno));
-  std::string text(kMaxBytes + 1, '\0');
-  in.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<std::size_t>(in.gcount()));
-  if (text.size() > kMaxBytes) throw Error("{}: larger than 1 MiB: split the sweep", path);
-  return text;
-}
 
 }  // namespace
 
@@ -161,7 +144,7 @@ std::string YamlNode::Shown() const {
 }
 
 YamlNode ReadYaml(const std::string& path) {
-  std::istringstream text(ReadText(path));
+  std::istringstream text(ReadTextFile(path, "YAML"));
   TreeBuilder builder(path);
   try {
     YAML::Parser parser(text);

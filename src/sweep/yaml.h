@@ -44,7 +44,7 @@ struct YamlNode {
 /// Reads the one document of the YAML file at `path`; kNull when it is empty.
 ///
 /// Refuses what a sweep never needs and a hostile file abuses: aliases, tags, keys that are not
-/// plain words, a key given twice, more than 16 levels and more than 1 MiB. Throws Error
+/// plain words, a key given twice, and what exceeds the limits of sweep/limits.h. Throws Error
 /// "<file>:<line>:<column>: …", or "<file>: …" when the file cannot be read.
 YamlNode ReadYaml(const std::string& path);
 

@@ -66,7 +66,7 @@ INSTANTIATE_TEST_SUITE_P(
         {"Scalar", "hello\n", "m.yaml:1:1: the file is 'hello': expected a map of keys"},
         {"List", "- 1\n", "m.yaml:1:1: the file is a list: expected a map of keys"},
         {"Binary", std::string("\0\1\2", 3), "m.yaml:1:1: the file is '?': expected a map of keys"},
-        {"TooLarge", "#" + Repeat("x", 1 << 20), "m.yaml: larger than 1 MiB: split the sweep"},
+        {"TooLarge", "#" + Repeat("x", 1 << 20), "m.yaml: larger than 1 MiB: split it"},
         {"SecondDocument", Top("eps: 1") + "---\na: b\n",
          "m.yaml:5:1: a second document: expected one sweep per file"},
         {"OpenList", "operator: rms_norm_grad\nsweep: [\n",
@@ -233,11 +233,13 @@ INSTANTIATE_TEST_SUITE_P(
          "m.yaml:3:5: dy has more than 2^40 elements with A=[0, 2147483647, 2147483647, "
          "2147483647], R=[1]: expected smaller extents"},
         {"ManyCombinations", Dims(Numbers(1000), Numbers(1000)) + "    products: atlas-inference\n",
-         "m.yaml:3:5: 2000000 combinations up to here: expected at most 1000000"},
+         "m.yaml:3:5: 2,000,000 combinations up to here: a run may have at most 1,000,000: shorten a "
+         "list, or choose a --product"},
         {"ManyCombinationsInAll",
          Dims("[4]", "[64]") + "  - {seeds: " + Numbers(60000 / 6) +
              ", dims: {A: [1, 2, 3, 4, 5, 6], R: [64]}}\n",
-         "m.yaml:4:5: 1020017 combinations up to here: expected at most 1000000"},
+         "m.yaml:4:5: 1,020,017 combinations up to here: a run may have at most 1,000,000: shorten a "
+         "list, or choose a --product"},
         {"AllDropped", Top("products: [atlas-training, atlas-200i-a2]"),
          "no case is left: each of 2 combinations is dropped, the first because atlas-training "
          "does not support aclnnRmsNormGrad"},
