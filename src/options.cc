@@ -22,17 +22,6 @@
 namespace normgrad {
 namespace {
 
-/// A word of a shell command: quoted when the shell would read it otherwise.
-std::string ShellWord(const std::string& word) {
-  const bool plain = word.find_first_not_of(
-                         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                         "0123456789/._-=,:+@%") == std::string::npos;
-  if (plain && !word.empty()) return word;
-  std::string quoted = "'";
-  for (const char c : word) quoted += c == '\'' ? "'\\''" : std::string(1, c);
-  return quoted + "'";
-}
-
 std::string KnownChecks() {
   std::string text;
   for (const Check& check : Checks()) {
@@ -139,8 +128,7 @@ void AddTimeout(CLI::App* command, Options* options) {
 Options ParseOptions(int argc, char** argv) {
   Options options;
   for (int i = 0; i < argc; ++i) {
-    if (i > 0) options.command_line += ' ';
-    options.command_line += ShellWord(argv[i]);
+    options.command_line += i == 0 ? ShellProgram(argv[i]) : ' ' + ShellWord(argv[i]);
   }
   if (argc > 0) options.program = argv[0];
 
@@ -334,7 +322,7 @@ std::vector<std::string> HashesArgs(const Options& options) {
 
 std::string RerunCommand(const Options& options, const std::string& case_id) {
   const Options defaults;
-  std::string command = ShellWord(options.program) + " run";
+  std::string command = ShellProgram(options.program) + " run";
   for (const std::string& sweep : options.sweeps) command += ' ' + ShellWord(sweep);
   command += " --case " + ShellWord(case_id);
   if (!options.device.empty()) {

@@ -28,6 +28,12 @@ std::size_t EditDistance(std::string_view a, std::string_view b) {
   return row.back();
 }
 
+std::string ShellQuoted(const std::string& word) {
+  std::string quoted = "'";
+  for (const char c : word) quoted += c == '\'' ? "'\\''" : std::string(1, c);
+  return quoted + "'";
+}
+
 }  // namespace
 
 std::string_view Nearest(std::string_view word, std::span<const std::string_view> known) {
@@ -77,6 +83,17 @@ std::string Grouped(std::uint64_t number) {
   std::string text = fmt::to_string(number);
   for (std::size_t end = text.size(); end > 3; end -= 3) text.insert(end - 3, ",");
   return text;
+}
+
+std::string ShellWord(const std::string& word) {
+  const bool plain = word.find_first_not_of(
+                         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                         "0123456789/._-=,:+@%") == std::string::npos;
+  return plain && !word.empty() ? word : ShellQuoted(word);
+}
+
+std::string ShellProgram(const std::string& word) {
+  return word.find('=') == std::string::npos ? ShellWord(word) : ShellQuoted(word);
 }
 
 bool GlobMatch(std::string_view pattern, std::string_view text) {

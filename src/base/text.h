@@ -24,6 +24,12 @@ std::string HumanSeconds(double seconds);
 /// "1,500,000": digits in groups of three.
 std::string Grouped(std::uint64_t number);
 
+/// `word` as a word of a shell's command: quoted when the shell would read it otherwise.
+std::string ShellWord(const std::string& word);
+
+/// `word` as the first word of a command, where the shell would take "a=b" for an assignment.
+std::string ShellProgram(const std::string& word);
+
 /// True when glob `pattern` (`*` any run of characters, `?` one) matches all of `text`.
 bool GlobMatch(std::string_view pattern, std::string_view text);
 

@@ -2,25 +2,16 @@
 // RFC 4180: comma-separated, CRLF, header row first; a field that holds a comma, a quote or a line
 // end is quoted. Without a tail, a file that ends after any row is complete.
 #include "report/columns.h"
+#include "report/escape.h"
 #include "report/format.h"
 
 namespace normgrad {
 namespace {
 
-std::string Field(std::string_view text) {
-  if (text.find_first_of(",\"\r\n") == std::string_view::npos) return std::string(text);
-  std::string quoted = "\"";
-  for (const char c : text) {
-    if (c == '"') quoted += '"';
-    quoted += c;
-  }
-  return quoted + '"';
-}
-
 template <typename Text>
 std::string Record(Text text) {
   std::string record;
-  for (const Column& column : Columns()) record += Field(text(column)) + ',';
+  for (const Column& column : Columns()) record += CsvField(text(column)) + ',';
   record.pop_back();
   return record + "\r\n";
 }

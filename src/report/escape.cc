@@ -3,7 +3,11 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
+#include <cmath>
 #include <cstddef>
+#include <system_error>
+#include <utility>
 
 namespace normgrad {
 namespace {
@@ -18,90 +22,129 @@ std::string Picture(char c) {
   return {'\xe2', '\x90', static_cast<char>(0x80 + low)};
 }
 
-unsigned char ByteAt(std::string_view text, std::size_t index) {
-  return static_cast<unsigned char>(text[index]);
-}
+/// One character of a text.
+struct Character {
+  std::size_t bytes = 1;
+  char32_t code = 0xfffd;  // U+FFFD where the text is not UTF-8
+};
 
-/// True if `text` starts with one of U+0080 to U+009F, which terminals obey.
-bool StartsWithC1(std::string_view text) {
-  return text.size() > 1 && text[0] == '\xc2' && ByteAt(text, 1) >= 0x80 && ByteAt(text, 1) < 0xa0;
-}
-
-/// Bytes of the UTF-8 character that `text`, which is not empty, starts with; 0 if with none.
-std::size_t CharacterBytes(std::string_view text) {
-  const unsigned char first = ByteAt(text, 0);
-  const std::size_t bytes = first < 0x80   ? 1
-                            : first < 0xc2 ? 0
-                            : first < 0xe0 ? 2
-                            : first < 0xf0 ? 3
-                            : first < 0xf5 ? 4
-                                           : 0;
-  if (bytes > text.size()) return 0;
+/// The character that `text`, which is not empty, starts with. Strict, as table 3-7 of the Unicode
+/// standard is: of a control character in too many bytes some terminals make the control character.
+Character FirstCharacter(std::string_view text) {
+  const auto byte = [&](std::size_t index) { return static_cast<unsigned char>(text[index]); };
+  const std::size_t bytes = byte(0) < 0x80   ? 1
+                            : byte(0) < 0xc2 ? 0
+                            : byte(0) < 0xe0 ? 2
+                            : byte(0) < 0xf0 ? 3
+                            : byte(0) < 0xf5 ? 4
+                                             : 0;
+  if (bytes == 0 || bytes > text.size()) return {};
+  if (bytes == 1) return {1, byte(0)};
+  char32_t code = byte(0) & (0x7fU >> bytes);
   for (std::size_t i = 1; i < bytes; ++i) {
-    if ((ByteAt(text, i) & 0xc0) != 0x80) return 0;
+    if ((byte(i) & 0xc0) != 0x80) return {};
+    code = code << 6 | (byte(i) & 0x3fU);
   }
-  return bytes;
+  const bool overlong = (bytes == 3 && code < 0x800) || (bytes == 4 && code < 0x10000);
+  const bool surrogate = code >= 0xd800 && code < 0xe000;
+  if (overlong || surrogate || code > 0x10ffff) return {};
+  return {bytes, code};
+}
+
+/// Whether terminals and editors obey `code`, which is not ASCII, in place of showing it: C1
+/// controls, ends of lines and paragraphs, marks that turn the direction of text, and the byte
+/// order mark.
+bool IsLive(char32_t code) {
+  return (code >= 0x80 && code < 0xa0) || code == 0x200e || code == 0x200f ||
+         (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069) || code == 0xfeff;
+}
+
+/// `text` with what would be obeyed made visible. `show` writes a character of ASCII: it is given
+/// the text from there on.
+template <typename Show>
+std::string Inert(std::string_view text, Show show) {
+  std::string inert;
+  for (; !text.empty(); text.remove_prefix(FirstCharacter(text).bytes)) {
+    const Character character = FirstCharacter(text);
+    if (character.code < 0x80) {
+      inert += show(text);
+    } else if (character.code == 0xfffd || IsLive(character.code)) {
+      inert += "\uFFFD";
+    } else {
+      inert += text.substr(0, character.bytes);
+    }
+  }
+  return inert;
+}
+
+std::string Shown(char c) { return IsControl(c) ? Picture(c) : std::string(1, c); }
+
+/// Whether `text` is a number as reports write them: those may start with a sign.
+bool IsNumber(std::string_view text) {
+  double number = 0;
+  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc() && stop == text.data() + text.size() && std::isfinite(number);
 }
 
 }  // namespace
 
 std::string OneLine(std::string_view text) {
-  std::string line;
-  while (!text.empty()) {
-    const char c = text.front();
-    std::size_t bytes = CharacterBytes(text);
-    if (c == '\n' || c == '\r' || c == '\t') {
-      line += ' ';
-    } else if (IsControl(c)) {
-      line += Picture(c);
-    } else if (bytes == 0 || StartsWithC1(text)) {
-      line += "\uFFFD";
-      bytes = std::max<std::size_t>(bytes, 1);
-    } else {
-      line += text.substr(0, bytes);
-    }
-    text.remove_prefix(bytes);
+  return Inert(text, [](std::string_view rest) {
+    const char c = rest.front();
+    return c == '\n' || c == '\r' || c == '\t' ? " " : Shown(c);
+  });
+}
+
+std::string CsvField(std::string_view text) {
+  std::string field = Inert(text, [](std::string_view rest) {
+    const char c = rest.front();
+    return c == '\n' || c == '\r' || c == '\t' ? std::string(1, c) : Shown(c);
+  });
+  static constexpr std::string_view kFormulaStarts = "=+-@\t\r";
+  const bool is_formula = !field.empty() && kFormulaStarts.find(field[0]) != std::string_view::npos;
+  if (is_formula && !IsNumber(field)) field.insert(0, 1, '\'');
+  if (field.find_first_of(",\"\r\n") == std::string::npos) return field;
+  std::string quoted = "\"";
+  for (const char c : field) {
+    if (c == '"') quoted += '"';
+    quoted += c;
   }
-  return line;
+  return quoted + '"';
 }
 
 std::string MarkdownCell(std::string_view text) {
-  std::string cell;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    const char before = i > 0 ? text[i - 1] : ' ';
-    const char after = i + 1 < text.size() ? text[i + 1] : ' ';
+  char before = ' ';
+  return Inert(text, [&](std::string_view rest) -> std::string {
+    const char c = rest.front();
+    const char after = rest.size() > 1 ? rest[1] : ' ';
+    const char last = std::exchange(before, c);
     switch (c) {
-      case '<': cell += "&lt;"; break;
-      case '>': cell += "&gt;"; break;
-      case '&': cell += "&amp;"; break;
-      case '\r':
-        if (after != '\n') cell += "<br>";
-        break;
-      case '\n': cell += "<br>"; break;
-      case '\t': cell += ' '; break;
+      case '<': return "&lt;";
+      case '>': return "&gt;";
+      case '&': return "&amp;";
+      case '@': return "&#64;";  // an address would become a link
+      case '\r': return after == '\n' ? "" : "<br>";
+      case '\n': return "<br>";
+      case '\t': return " ";
       case '_':
         // Inside a word it is literal anyway, and rms_norm_grad stays readable in the source.
-        if (!IsWord(before) || !IsWord(after)) cell += '\\';
-        cell += c;
-        break;
+        return IsWord(last) && IsWord(after) ? "_" : "\\_";
       case '(':
         // "[2, 17]" is a link only with a parenthesis behind it.
-        if (before == ']') cell += '\\';
-        cell += c;
-        break;
+        return last == ']' ? "\\(" : "(";
+      case ':':
+        // GitHub makes links of plain addresses, too.
+        return rest.starts_with("://") ? "&#58;" : ":";
+      case '.': return last == 'w' || last == 'W' ? "&#46;" : ".";
       case '\\':
       case '`':
       case '*':
       case '~':
-      case '|':
-        cell += '\\';
-        cell += c;
-        break;
-      default: cell += IsControl(c) ? Picture(c) : std::string(1, c);
+      case '$':
+      case '|': return {'\\', c};
+      default: return Shown(c);
     }
-  }
-  return cell;
+  });
 }
 
 std::string MarkdownFence(std::string_view language, std::string_view lines) {

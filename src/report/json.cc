@@ -17,7 +17,8 @@
 namespace normgrad {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using Json = nlohmann::ordered_json;  // keeps the order of fields, and searches them one by one
+using ParsedJson = nlohmann::json;    // for text that may have any number of them
 
 template <typename T, typename U>
 concept Is = std::same_as<std::remove_const_t<T>, U>;
@@ -237,11 +238,20 @@ Json Write(const T& value) {
   }
 }
 
+/// `json` for messages: a list or an object may be long, and too deep to be written out.
+std::string Shown(const ParsedJson& json) {
+  if (json.is_array()) return "a list";
+  if (json.is_object()) return "an object";
+  constexpr std::size_t kLongest = 60;
+  const std::string text = json.dump(-1, ' ', /*ensure_ascii=*/true);
+  return text.size() <= kLongest ? text : text.substr(0, kLongest) + "…";
+}
+
 /// Reads `json` into `value`. `name` is for messages: the field that is being read.
 template <typename T>
-void Read(const Json& json, const char* name, T& value) {
+void Read(const ParsedJson& json, const char* name, T& value) {
   const auto require = [&](bool holds, const char* what) {
-    if (!holds) throw Error("result: {} is {}: expected {}", name, json.dump(), what);
+    if (!holds) throw Error("result: {} is {}: expected {}", name, Shown(json), what);
   };
   if constexpr (std::same_as<T, double>) {
     if (json == "nan") {
@@ -269,7 +279,7 @@ void Read(const Json& json, const char* name, T& value) {
   } else if constexpr (kIsVector<T>) {
     require(json.is_array(), "a list");
     value.clear();
-    for (const Json& element : json) Read(element, name, value.emplace_back());
+    for (const ParsedJson& element : json) Read(element, name, value.emplace_back());
   } else if constexpr (kIsOptional<T>) {
     value.reset();
     if (!json.is_null()) Read(json, name, value.emplace());
@@ -356,7 +366,10 @@ std::string ToJson(const Result& result) { return Dump(Write(result)); }
 std::string SelftestJson(const SelftestReport& report) { return Dump(Write(report), 1) + '\n'; }
 
 Result ResultFromJson(std::string_view json) {
-  const Json parsed = Json::parse(json, nullptr, /*allow_exceptions=*/false);
+  if (json.size() > kMaxResultBytes) {
+    throw Error("result: {} bytes: expected at most {}", json.size(), kMaxResultBytes);
+  }
+  const ParsedJson parsed = ParsedJson::parse(json, nullptr, /*allow_exceptions=*/false);
   if (parsed.is_discarded()) throw Error("result: not JSON: expected one JSON object");
   Result result;
   Read(parsed, "the result", result);

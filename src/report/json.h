@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -22,8 +23,11 @@ std::string ToJson(const Result& result);
 /// A JSON object with every field of `report` under its own name, on lines of its own.
 std::string SelftestJson(const SelftestReport& report);
 
+/// The longest text ResultFromJson() reads: a hundred times what any case says.
+inline constexpr std::size_t kMaxResultBytes = std::size_t{1} << 20;
+
 /// The inverse of ToJson() of a result. Unknown fields are ignored; throws Error on a missing
-/// field, a wrong type, or text that is not JSON.
+/// field, a wrong type, text that is not JSON, and more than kMaxResultBytes of it.
 Result ResultFromJson(std::string_view json);
 
 }  // namespace normgrad

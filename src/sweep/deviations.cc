@@ -7,13 +7,14 @@
 
 #include <fmt/format.h>
 
+#include "base/error.h"
 #include "base/text.h"
 #include "ops/operators.h"
 
 namespace normgrad {
 namespace {
 
-constexpr std::array<std::string_view, 6> kRows[] = {
+constexpr DeviationCells kRows[] = {
 #include "deviations.inc"
 };
 
@@ -158,25 +159,29 @@ DeviationWord ParseWord(std::string_view text) {
   word.name = text.substr(0, equals);
   if (equals != std::string_view::npos) word.value = text.substr(equals + 1);
   FindWord(word.name);
+  if (word.name == "has") ParseDType(word.value);
   return word;
-}
-
-std::vector<Deviation> Parse() {
-  std::vector<Deviation> rows;
-  for (const auto& [number, operators, products, when, observed, text] :
-       std::span(kRows).subspan(1)) {
-    Deviation row{number, Split(operators, '|'), products, {}, observed, text};
-    for (const std::string_view word : Split(when, '+')) row.when.push_back(ParseWord(word));
-    for (const std::string_view name : row.operators) FindOperator(name);
-    rows.push_back(std::move(row));
-  }
-  return rows;
 }
 
 }  // namespace
 
+std::vector<Deviation> ParseDeviations(std::span<const DeviationCells> rows) {
+  std::vector<Deviation> deviations;
+  for (const auto& [number, operators, products, when, observed, text] : rows) {
+    try {
+      Deviation row{number, Split(operators, '|'), products, {}, observed, text};
+      for (const std::string_view word : Split(when, '+')) row.when.push_back(ParseWord(word));
+      for (const std::string_view name : row.operators) FindOperator(name);
+      deviations.push_back(std::move(row));
+    } catch (const Error& error) {
+      throw std::logic_error(fmt::format("deviations.csv: {}", error.what()));
+    }
+  }
+  return deviations;
+}
+
 std::span<const Deviation> KnownDeviations() {
-  static const std::vector<Deviation> kAll = Parse();
+  static const std::vector<Deviation> kAll = ParseDeviations(std::span(kRows).subspan(1));
   return kAll;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <span>
 #include <string>
 #include <string_view>
@@ -28,8 +29,14 @@ struct Deviation {
   std::string_view text;
 };
 
-/// Every row, in the order of the file. Throws std::logic_error where the file says what nobody
-/// understands.
+/// The cells of a row of cases/deviations.csv.
+using DeviationCells = std::array<std::string_view, 6>;
+
+/// What `rows` say, in their order; it holds views of them. Throws std::logic_error where they say
+/// what nobody understands.
+std::vector<Deviation> ParseDeviations(std::span<const DeviationCells> rows);
+
+/// Every row of the file, in its order.
 std::span<const Deviation> KnownDeviations();
 
 /// Whether the row is about `the_case`: its operator, its product, and every word of its condition:
