@@ -58,6 +58,7 @@ std::size_t Count(std::string_view pattern, const Dims& dims) {
 bool Bind(std::string_view pattern, const Shape& shape, Dims* dims) {
   const std::vector<PatternAxis> axes = ParsePattern(pattern);
   using Kind = PatternAxis::Kind;
+  const std::size_t known_symbols = dims->size();
   std::size_t known_rank = 0;
   int unbound_groups = 0;
   for (const PatternAxis& axis : axes) {
@@ -73,7 +74,7 @@ bool Bind(std::string_view pattern, const Shape& shape, Dims* dims) {
   if (unbound_groups > 1 || shape.size() < known_rank) return false;
   if (unbound_groups == 0 && shape.size() != known_rank) return false;
 
-  bool bound_any = false;
+  Dims bound;  // apart, since a symbol that occurs twice must have one rank throughout
   auto next = shape.begin();
   for (const PatternAxis& axis : axes) {
     const auto found = dims->find(axis.symbol);
@@ -82,12 +83,12 @@ bool Bind(std::string_view pattern, const Shape& shape, Dims* dims) {
                                                           : shape.size() - known_rank;
     const auto end = next + static_cast<std::ptrdiff_t>(rank);
     if (found == dims->end() && axis.kind != Kind::kOnes) {
-      dims->emplace(axis.symbol, Shape(next, end));
-      bound_any = true;
+      bound.emplace(axis.symbol, Shape(next, end));
     }
     next = end;
   }
-  return bound_any;
+  dims->merge(bound);
+  return dims->size() > known_symbols;
 }
 
 }  // namespace normgrad

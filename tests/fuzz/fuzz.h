@@ -25,17 +25,17 @@ inline void Require(bool holds, const char* property, std::string_view input = {
   std::abort();
 }
 
-/// Whether `call` returns. It may refuse by throwing Error, with a message fit for one screen.
+/// Whether `call` returns. It may refuse by throwing Error, with a message of at most `longest`
+/// bytes: fit for one screen, whatever a file holds.
 template <typename Call>
-bool Accepts(Call call) {
-  constexpr std::size_t kLongestMessage = 8192;
+bool Accepts(Call call, std::size_t longest = 8192) {
   try {
     call();
     return true;
   } catch (const Error& error) {
     const std::string_view message = error.what();
     Require(!message.empty(), "an error says something");
-    Require(message.size() <= kLongestMessage, "an error fits a screen", message);
+    Require(message.size() <= longest, "an error fits a screen", message);
     return false;
   }
 }

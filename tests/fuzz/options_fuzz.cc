@@ -44,27 +44,29 @@ void Run(std::string_view text) {
   for (const std::string& word : Split(text, "\n")) {
     words.push_back(word.substr(0, word.find('\0')));  // no argument holds a zero
   }
-  Accepts([&] {
-    const Options options = Parse(words);
-    if (options.command == Options::Command::kNone) return;  // help
-    Require(ShellWords(options.command_line) == words, "the command line is what was typed",
-            options.command_line);
-    if (options.sweeps.empty() || options.command == Options::Command::kSelftest) return;
-    const std::string id = "op/product/A='4`$x'";
-    const Options rerun = Parse(ShellWords(RerunCommand(options, id)));
-    Require(rerun.selection.case_globs == std::vector{id}, "a rerun is of one case");
-    Require(rerun.sweeps == options.sweeps, "a rerun reads the same sweeps");
-    Require(rerun.selection.seed == options.selection.seed, "a rerun has the same seed");
-    Require(rerun.device == options.device, "a rerun is on the same device");
-    for (auto arguments : {WorkspacesArgs(options), HashesArgs(options)}) {
-      arguments.insert(arguments.begin(), "normgrad-bench");
-      const Options same = Parse(arguments);
-      Require(same.sweeps == options.sweeps, "another process reads the same sweeps");
-      Require(same.selection.case_globs == options.selection.case_globs, "… the same cases");
-      Require(same.selection.products == options.selection.products, "… the same products");
-      Require(same.device == options.device, "… the same device");
-    }
-  });
+  Accepts(
+      [&] {
+        const Options options = Parse(words);
+        if (options.command == Options::Command::kNone) return;  // help
+        Require(ShellWords(options.command_line) == words, "the command line is what was typed",
+                options.command_line);
+        if (options.sweeps.empty() || options.command == Options::Command::kSelftest) return;
+        const std::string id = "op/product/A='4`$x'";
+        const Options rerun = Parse(ShellWords(RerunCommand(options, id)));
+        Require(rerun.selection.case_globs == std::vector{id}, "a rerun is of one case");
+        Require(rerun.sweeps == options.sweeps, "a rerun reads the same sweeps");
+        Require(rerun.selection.seed == options.selection.seed, "a rerun has the same seed");
+        Require(rerun.device == options.device, "a rerun is on the same device");
+        for (auto arguments : {WorkspacesArgs(options), HashesArgs(options)}) {
+          arguments.insert(arguments.begin(), "normgrad-bench");
+          const Options same = Parse(arguments);
+          Require(same.sweeps == options.sweeps, "another process reads the same sweeps");
+          Require(same.selection.case_globs == options.selection.case_globs, "… the same cases");
+          Require(same.selection.products == options.selection.products, "… the same products");
+          Require(same.device == options.device, "… the same device");
+        }
+      },
+      std::string::npos);  // a user may be shown what he typed
 }
 
 }  // namespace

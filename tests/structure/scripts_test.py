@@ -88,7 +88,7 @@ class Floors(unittest.TestCase):
                               "src/ops, src/abi, src/base")
 
     def test_a_library_outside_its_owners_folder_is_caught(self):
-        for header, owner in {"yaml-cpp/yaml.h": "src/sweep", "csv.h": "src/sweep",
+        for header, owner in {"yaml-cpp/yaml.h": "src/sweep",
                               "nlohmann/json.hpp": "src/report", "dlfcn.h": "src/device",
                               "benchmark/benchmark.h": "src/run", "hwy/highway.h": "kernels",
                               "CLI/CLI.hpp": "src", "spdlog/spdlog.h": "src"}.items():
@@ -178,6 +178,33 @@ class Reports(unittest.TestCase):
         status, output = run("check_report.py", {"report.json": "{}"})
         self.assertEqual(status, 1)
         self.assertIn("report.csv", output)
+
+
+class Shells(unittest.TestCase):
+    def expect_complaint(self, file: str, line: str, complaint: str) -> None:
+        status, output = run("check_shells.py", CLEAN | {file: line + "\n"})
+        self.assertEqual((status, output),
+                         (1, f"{file}:1: {complaint}: text must never reach a shell\n"))
+
+    def test_a_tree_that_starts_none_passes(self):
+        self.assertEqual(run("check_shells.py", CLEAN | {
+            "src/a.cc": "// system() would be wrong\n::posix_spawn(&child, path);\n"}), (0, ""))
+
+    def test_a_shell_in_the_tool_is_caught(self):
+        self.expect_complaint("src/a.cc", "  std::system(line.c_str());", "system(")
+        self.expect_complaint("kernels/a.cc", "popen (line, mode);", "popen (")
+        self.expect_complaint("src/run/a.cc", "::execvp(argv[0], argv);", "execvp(")
+        self.expect_complaint("src/run/a.cc", 'Start("/bin/sh");', "/bin/sh")
+
+    def test_a_shell_in_a_script_is_caught(self):
+        self.expect_complaint("scripts/a.py", "run(line, shell" + "=True)", "shell" + "=True")
+        self.expect_complaint("scripts/a.sh", 'eval "$1"', "eval")
+        self.expect_complaint(".ci/run", 'bash -c "$1"', "bash -c")
+
+    def test_a_folder_without_files_is_caught(self):
+        status, output = run("check_shells.py", {})
+        self.assertEqual(status, 1)
+        self.assertIn("is this the project's top folder?", output)
 
 
 class Lint(unittest.TestCase):

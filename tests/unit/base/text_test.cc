@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/text.h"
 
+#include <cstdio>
+#include <fstream>
+#include <memory>
+#include <random>
+
 #include <gtest/gtest.h>
 
 #include "base/error.h"
@@ -80,6 +85,46 @@ TEST(GlobMatch, KnowsStarsAndQuestionMarks) {
 
 TEST(Error, FormatsItsMessage) {
   EXPECT_STREQ(Error("{}:{}: unknown key", "smoke.yaml", 3).what(), "smoke.yaml:3: unknown key");
+}
+
+TEST(Grouped, SetsThreeDigitsApart) {
+  EXPECT_EQ(Grouped(0), "0");
+  EXPECT_EQ(Grouped(999), "999");
+  EXPECT_EQ(Grouped(1000), "1,000");
+  EXPECT_EQ(Grouped(1'500'000'000), "1,500,000,000");
+  EXPECT_EQ(Grouped(18'446'744'073'709'551'615U), "18,446,744,073,709,551,615");
+}
+
+TEST(ShellWord, QuotesOnlyWhatAShellWouldReadOtherwise) {
+  EXPECT_EQ(ShellWord("op/A=4x8,R=31"), "op/A=4x8,R=31");
+  EXPECT_EQ(ShellWord(""), "''");
+  EXPECT_EQ(ShellWord("it's"), "'it'\\''s'");
+  EXPECT_EQ(ShellWord("$(x)"), "'$(x)'");
+  EXPECT_EQ(ShellProgram("a=b"), "'a=b'");
+  EXPECT_EQ(ShellProgram("./bench"), "./bench");
+}
+
+// A real shell must give back every word, whatever bytes are in it: zero ends a word everywhere.
+TEST(ShellWord, ReadsBackInAShell) {
+  std::mt19937 random(1);
+  std::string expected;
+  std::string script = "printf '%s\\0'";
+  for (int word = 0; word < 500; ++word) {
+    std::string text;
+    for (auto left = random() % 20; left > 0; --left) {
+      text += static_cast<char>(word % 2 == 0 ? 1 + random() % 255
+                                              : "'\"\\$`\n \t!*~#&;|<>="[random() % 18]);
+    }
+    expected += text + '\0';
+    script += ' ' + ShellWord(text);
+  }
+  const std::string path = testing::TempDir() + "/ShellWord.sh";
+  std::ofstream(path, std::ios::binary) << script;
+  const std::unique_ptr<FILE, int (*)(FILE*)> output(popen(("sh " + path).c_str(), "r"), pclose);
+  ASSERT_NE(output, nullptr);
+  std::string actual;
+  for (int c = 0; (c = std::fgetc(output.get())) != EOF;) actual += static_cast<char>(c);
+  EXPECT_EQ(actual, expected);
 }
 
 }  // namespace

@@ -86,6 +86,12 @@ TEST(Bind, BindsNothingWhenTheRankCannotFit) {
   EXPECT_EQ(ToString(dims), "R=[8, 9]");
 }
 
+TEST(Bind, ReadsNoMoreAxesThanThereAreWhenASymbolOccursTwice) {
+  Dims dims;
+  EXPECT_TRUE(Bind("*C C", {2, 3, 4}, &dims));
+  EXPECT_EQ(ToString(dims), "C=[2, 3]");
+}
+
 TEST(Bind, LearnsNoExtentsFromOnes) {
   Dims dims = {{"A", {4}}};
   EXPECT_FALSE(Bind("*A ones(R)", {4, 1}, &dims));

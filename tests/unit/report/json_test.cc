@@ -185,5 +185,19 @@ TEST(JsonReport, DefinesEveryFieldInTheReadme) {
   }
 }
 
+TEST(ResultFromJson, RefusesNestingInWords) {
+  const std::string deep = std::string(400'000, '[') + std::string(400'000, ']');
+  try {
+    ResultFromJson(deep);
+    FAIL() << "a list is no result";
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), "result: the result is a list: expected an object");
+  }
+}
+
+TEST(ResultFromJson, ReadsNoMoreThanAResultMayBe) {
+  EXPECT_THROW(ResultFromJson(std::string(kMaxResultBytes + 1, ' ')), Error);
+}
+
 }  // namespace
 }  // namespace normgrad

@@ -80,6 +80,8 @@ TEST(LoadDTypeFile, SaysWhatIsWrongAndWhere) {
        "d.csv:2: unknown product 'atlas-2': did you mean 'atlas-a2'?"},
       {header + row + "atlas-a2,fp16,float32,float16,float32\n",
        "d.csv:3: unknown dtype 'fp16': expected float32, float16, bfloat16 or int32"},
+      {header + "atlas-a2,float16|float32|float16,float32,float16,float32\n",
+       "d.csv:2: dtype 'float16' is given twice in a cell"},
       {header + "atlas-a2," + std::string(101, 'x') + ",float32,float16,float32\n",
        "d.csv:2: a cell of 101 bytes: expected at most 100: is this a dtype table?"},
       {header + row + "# comment\n" + row,

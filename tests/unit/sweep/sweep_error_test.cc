@@ -229,16 +229,31 @@ INSTANTIATE_TEST_SUITE_P(
         {"TensorAbove2To40", Dims("[[1048576, 1048577]]", "[1]"),
          "m.yaml:3:5: dy has more than 2^40 elements with A=[1048576, 1048577], R=[1]: expected "
          "smaller extents"},
+        {"ManyAxes", Dims("[[" + Repeat("1, ", 64) + "1]]", "[1]"),
+         "m.yaml:3:16: 65 numbers: expected at most 64"},
+        {"BillionsOfCombinations",
+         Dims(Numbers(1000), Numbers(1000)) +
+             "    products: atlas-inference\n    seeds: " + Numbers(750) + "\n",
+         "m.yaml:3:5: 1,500,000,000 combinations up to here: a run may have at most 1,000,000: "
+         "shorten a list, or choose a --product"},
+        {"MoreCombinationsThanFitANumber",
+         Dims(Numbers(9999), Numbers(9999)) + "    products: atlas-inference\n    seeds: " +
+             Numbers(9999) + "\n    eps: " + Numbers(9999) + "\n    layouts: [" +
+             Repeat("padded, ", 9999) + "offset]\n",
+         "m.yaml:3:5: over 18,446,744,073,709,551,614 combinations up to here: a run may have at "
+         "most 1,000,000: shorten a list, or choose a --product"},
         {"EmptyTensorWithHugeStrides", Dims("[[0, 2147483647, 2147483647, 2147483647]]", "[1]"),
          "m.yaml:3:5: dy has more than 2^40 elements with A=[0, 2147483647, 2147483647, "
          "2147483647], R=[1]: expected smaller extents"},
         {"ManyCombinations", Dims(Numbers(1000), Numbers(1000)) + "    products: atlas-inference\n",
-         "m.yaml:3:5: 2,000,000 combinations up to here: a run may have at most 1,000,000: shorten a "
+         "m.yaml:3:5: 2,000,000 combinations up to here: a run may have at most 1,000,000: shorten "
+         "a "
          "list, or choose a --product"},
         {"ManyCombinationsInAll",
          Dims("[4]", "[64]") + "  - {seeds: " + Numbers(60000 / 6) +
              ", dims: {A: [1, 2, 3, 4, 5, 6], R: [64]}}\n",
-         "m.yaml:4:5: 1,020,017 combinations up to here: a run may have at most 1,000,000: shorten a "
+         "m.yaml:4:5: 1,020,017 combinations up to here: a run may have at most 1,000,000: shorten "
+         "a "
          "list, or choose a --product"},
         {"AllDropped", Top("products: [atlas-training, atlas-200i-a2]"),
          "no case is left: each of 2 combinations is dropped, the first because atlas-training "
@@ -280,6 +295,10 @@ INSTANTIATE_TEST_SUITE_P(
         {"DTypeTableIsNoTable", Top("dtypes: ok.yaml"),
          "ok.yaml:1: unknown column 'operator: rms_norm_grad': expected one of product, data, "
          "statistic, scale, scale_grad"},
+        {"DTypeTableIsADevice", Top("dtypes: /dev/zero"),
+         "m.yaml:2:9: dtype table /dev/zero is no regular file: expected one"},
+        {"IncludeOfADevice", "include: [/dev/zero]\n",
+         "m.yaml:1:11: included file /dev/zero is no regular file: expected one"},
         {"NoInclude", "include: [no.yaml]\n", "m.yaml:1:11: included file no.yaml does not exist"},
         {"EmptyInclude", "include: []\n",
          "m.yaml:1:10: include is empty: expected at least one value"},
@@ -295,6 +314,20 @@ TEST(LoadSweepsError, ShowsTheCycleOfIncludes) {
   folder.Write("b.yaml", "include:\n  - a.yaml\n");
   EXPECT_EQ(folder.Relative(ErrorOf([&] { LoadSweeps({first}, {}); })),
             "b.yaml:2:5: the include closes a cycle: a.yaml -> b.yaml -> a.yaml");
+}
+
+TEST(LoadSweepsError, FollowsIncludesToALimit) {
+  const TemporaryFolder folder;
+  for (int i = 0; i <= 16; ++i) {
+    folder.Write(std::to_string(i) + ".yaml", "include: [" + std::to_string(i + 1) + ".yaml]\n");
+  }
+  EXPECT_EQ(folder.Relative(ErrorOf([&] { LoadSweeps({folder.Path("0.yaml")}, {}); })),
+            "15.yaml:1:11: more than 16 files include one another");
+}
+
+TEST(LoadSweepsError, ReadsADeviceThatTheUserNamesToALimit) {
+  EXPECT_EQ(ErrorOf([] { LoadSweeps({"/dev/zero"}, {}); }),
+            "/dev/zero: larger than 1 MiB: split it");
 }
 
 TEST(LoadSweepsError, SaysWhyAFileCannotBeRead) {
