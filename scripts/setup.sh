@@ -4,6 +4,7 @@
 #
 #   scripts/setup.sh           what building, testing and running need
 #   scripts/setup.sh --lint    clang-format and clang-tidy as well
+#   scripts/setup.sh --fuzz    clang and libFuzzer as well
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/quietly.sh
@@ -16,7 +17,8 @@ packages=(
 case "${1-}" in
   "") ;;
   --lint) packages+=(clang-format clang-tidy) ;;
-  *) echo "scripts/setup.sh: unknown option '$1': expected --lint or nothing" >&2; exit 2 ;;
+  --fuzz) packages+=(clang libclang-rt-14-dev) ;;
+  *) echo "scripts/setup.sh: unknown option '$1': expected --lint, --fuzz or nothing" >&2; exit 2 ;;
 esac
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
