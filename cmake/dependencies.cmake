@@ -43,6 +43,23 @@ block()
   set(CMAKE_CXX_CLANG_TIDY "")
 
   FetchContent_MakeAvailable(${packages})
+
+  # One header, which Debian packages as libfccp-dev (in the same version).
+  find_path(FAST_CPP_CSV_PARSER_DIR csv.h
+    PATHS /usr/local/include/libfccp /usr/include/libfccp NO_DEFAULT_PATH)
+  mark_as_advanced(FAST_CPP_CSV_PARSER_DIR)
+  if(FAST_CPP_CSV_PARSER_DIR)
+    set(csv_dir "${FAST_CPP_CSV_PARSER_DIR}")
+  else()
+    FetchContent_Declare(fast_cpp_csv_parser
+      GIT_REPOSITORY https://github.com/ben-strasser/fast-cpp-csv-parser
+      GIT_TAG 9bf299cefb60d0e4ba7dc79d51491595ab1b3213)
+    FetchContent_MakeAvailable(fast_cpp_csv_parser)
+    FetchContent_GetProperties(fast_cpp_csv_parser SOURCE_DIR csv_dir)
+  endif()
+  add_library(fast_cpp_csv_parser INTERFACE)
+  target_include_directories(fast_cpp_csv_parser SYSTEM INTERFACE "${csv_dir}")
+  target_link_libraries(fast_cpp_csv_parser INTERFACE Threads::Threads)
 endblock()
 
 # Names that packages and source trees of these versions spell differently.

@@ -36,6 +36,7 @@ FLOORS = {
 # Third-party header -> the only folder that may know it; None: tests only.
 OWNERS = {
     "yaml-cpp/": "src/sweep",
+    "csv.h": "src/sweep",
     "nlohmann/": "src/report",
     "dlfcn.h": "src/device",
     "benchmark/": "src/run",

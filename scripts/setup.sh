@@ -11,7 +11,7 @@ source scripts/quietly.sh
 
 packages=(
   g++ cmake ninja-build python3
-  libbenchmark-dev libcli11-dev libfmt-dev libgmock-dev libgtest-dev libhwy-dev
+  libbenchmark-dev libcli11-dev libfccp-dev libfmt-dev libgmock-dev libgtest-dev libhwy-dev
   libspdlog-dev libyaml-cpp-dev nlohmann-json3-dev
 )
 case "${1-}" in

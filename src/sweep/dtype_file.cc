@@ -6,6 +6,7 @@
 #include <string_view>
 #include <utility>
 
+#include <csv.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -21,25 +22,26 @@ namespace {
 /// The lines of a CSV file that are neither empty nor comments, cut into cells.
 class CsvFile {
  public:
-  explicit CsvFile(const std::string& path) : path_(path), text_(ReadTextFile(path, "CSV")) {
-    rest_ = text_;
-    constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
-    if (rest_.starts_with(kByteOrderMark)) rest_.remove_prefix(kByteOrderMark.size());
+  explicit CsvFile(const std::string& path)
+      : path_(path),
+        text_(ReadTextFile(path, "CSV")),
+        lines_(path, text_.data(), text_.data() + text_.size()) {
+    // Lines end with one where they are handed out.
+    if (text_.find('\0') != std::string::npos) {
+      throw Error("{}: holds a NUL byte: expected a CSV file", path);
+    }
   }
 
   /// The cells of the next line; empty at the end of the file.
   std::vector<std::string_view> Next() {
-    while (!rest_.empty()) {
-      const auto end = std::min(rest_.find('\n'), rest_.size());
-      const std::string_view line = Trim(rest_.substr(0, end));
-      rest_.remove_prefix(std::min(end + 1, rest_.size()));
-      ++line_;
+    while (const char* text = lines_.next_line()) {
+      const std::string_view line = Trim(text);
       if (!line.empty() && !line.starts_with('#')) return Cells(line);
     }
     return {};
   }
 
-  int Line() const { return line_; }
+  int Line() const { return static_cast<int>(lines_.get_file_line()); }
 
   template <typename... Args>
   [[noreturn]] void Fail(fmt::format_string<Args...> format, Args&&... args) const {
@@ -73,8 +75,7 @@ class CsvFile {
 
   const std::string& path_;
   std::string text_;
-  std::string_view rest_;  // of the text
-  int line_ = 0;
+  io::LineReader lines_;
 };
 
 /// For every column of `columns`, its place in the header line.
