@@ -117,26 +117,24 @@ void GoToTheEdges(FillCall& call) {
   });
 }
 
-// One element in the last place of every sum, as large as what the rest of it adds up to. Those of
-// the sets may be all that a scale has: were they alike, its terms would not be exchangeable.
+// One element in the last place of every sum, as large as what the rest of it adds up to. A set, or
+// a scale, may have nothing but those of the others: were they alike, its terms would repeat.
 void Probe(FillCall& call) {
   const Normalisation& norm = call.norm();
   if (norm.elements == 0) return;
   const RandomStream random = call.Random("probe");
-  const auto large = [](std::size_t terms) {
-    return std::min(2 + std::sqrt(static_cast<double>(terms)), 1024.0);
+  const auto place = [&](std::size_t element, std::size_t terms) {
+    const double sign = random.Bits(element) % 2 == 0 ? 1 : -1;
+    const double large = std::min(2 + std::sqrt(static_cast<double>(terms)), 1024.0);
+    call.Set(norm.dy, element, sign * (1 + random.Uniform(element) / 2) * large);
+    call.Set(norm.x, element, 1 + random.Uniform(element));
   };
-  const std::size_t turn = norm.scales.length * norm.scales.count;
   for (std::size_t set = 0; set < norm.sets.count && call.Reduces(); ++set) {
-    const std::size_t last = (set + 1) * norm.SetSize() - 1;
-    const double sign = random.Bits(set) % 2 == 0 ? 1 : -1;
-    call.Set(norm.dy, last, sign * (1 + random.Uniform(set) / 2) * large(norm.SetSize()));
-    call.Set(norm.x, last, 1.5);
+    place((set + 1) * norm.SetSize() - 1, norm.SetSize());
   }
+  const std::size_t turn = norm.scales.length * norm.scales.count;
   for (std::size_t scale = 0; scale < norm.scales.count; ++scale) {
-    const std::size_t last = norm.elements - turn + (scale + 1) * norm.scales.length - 1;
-    call.Set(norm.dy, last, large(call.ScaleSize()));
-    call.Set(norm.x, last, 1.5);
+    place(norm.elements - turn + (scale + 1) * norm.scales.length - 1, call.ScaleSize());
   }
 }
 
