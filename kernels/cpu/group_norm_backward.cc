@@ -293,37 +293,38 @@ class ShortPlanes {
   void Row(std::size_t sample_part, std::size_t n, std::size_t g,
            PlaneTensors::Buffers* buffers) const {
     const std::size_t set = n * e_.groups + g;
-    RowTile tile;
-    tile.rows = 1;
-    tile.statistics[0] = {tensors_.mean[set], tensors_.rstd[set]};
+    RowStep step;
+    RowSlice slice;
+    slice.statistics = {tensors_.mean[set], tensors_.rstd[set]};
     const auto for_each_piece = [&](auto body) {
-      for (std::size_t c = 0; c < e_.group_elements; c += tile.cols) {
+      for (std::size_t c = 0; c < e_.group_elements; c += step.cols) {
         const std::size_t at = set * e_.group_elements + c;
         const std::size_t count = std::min(kPieceElements, e_.group_elements - c);
         const PlaneRun run = tensors_.data.Read(at, count, buffers);
-        tile.cols = count;
-        tile.dy[0] = run.dy;
-        tile.x[0] = run.x;
-        tile.dx[0] = run.dx;
-        tile.gamma = gamma_ + g * plan_.padded + c;
+        slice.dy = run.dy;
+        slice.x = run.x;
+        slice.dx = run.dx;
+        step.cols = count;
+        step.gamma = gamma_ + g * plan_.padded + c;
         for (std::size_t i = 0; i < kMaxSums; ++i) {
-          tile.column_sums[i] = Sums(sample_part, i, g) + c;
+          step.column_sums[i] = Sums(sample_part, i, g) + c;
         }
         body(run, at);
       }
     };
     std::array<double, kMaxSums> sums{};
     for_each_piece([&](const PlaneRun&, std::size_t) {
-      kernels_.accumulate(tile);
-      for (std::size_t i = 0; i < kMaxSums; ++i) sums[i] += static_cast<double>(tile.sums[0][i]);
+      step.accumulated = &slice;
+      kernels_.step(step);
+      for (std::size_t i = 0; i < kMaxSums; ++i) sums[i] += static_cast<double>(slice.sums[i]);
     });
     if (!tensors_.data.HasDx()) return;
     const auto count = static_cast<double>(e_.group_elements);
-    const std::array<float, kMaxSums> means = {static_cast<float>(sums[0] / count),
-                                               static_cast<float>(sums[1] / count)};
+    slice.sums = {static_cast<float>(sums[0] / count), static_cast<float>(sums[1] / count)};
+    step.accumulated = nullptr;
+    step.differentiated = &slice;
     for_each_piece([&](const PlaneRun& run, std::size_t at) {
-      tile.sums[0] = means;
-      kernels_.gradient(tile);
+      kernels_.step(step);
       tensors_.data.Write(run, at, buffers);
     });
   }

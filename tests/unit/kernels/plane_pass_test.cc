@@ -70,17 +70,13 @@ TEST_P(StreamedStores, GiveTheRowsTheSameBytes) {
     const RowKernels kernels = LayerNormRowKernels(GetParam());
     const std::vector<float> gamma(RoundUp(kMaxCount, kColumnPadding), 1.5F);
     ExpectSameBytes([&](std::size_t count, std::byte* dx, bool stream) {
-      RowTile tile;
-      tile.rows = 1;
-      tile.cols = count;
-      tile.dy[0] = dy_.data();
-      tile.x[0] = x_.data();
-      tile.dx[0] = dx;
-      tile.statistics[0] = {0.5, 2};
-      tile.sums[0] = {0.25, 0.75};
-      tile.gamma = gamma.data();
-      tile.stream = stream;
-      kernels.gradient(tile);
+      const RowSlice slice = {dy_.data(), x_.data(), dx, {0.5, 2}, {0.25, 0.75}};
+      RowStep step;
+      step.differentiated = &slice;
+      step.cols = count;
+      step.gamma = gamma.data();
+      step.stream = stream;
+      kernels.step(step);
     });
   });
 }
