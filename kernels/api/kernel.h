@@ -39,6 +39,9 @@ struct Kernel {
   std::uint64_t (*workspace_bytes)(const Launch& launch);
   /// Does the work, or enqueues it: backend.h says which. Called with every address valid.
   void (*launch)(const Launch& launch);
+  /// Whether launch() does the work, and where there is little of it returns soon, so that the
+  /// caller's thread can run it.
+  bool prompt = false;
 };
 
 /// What phase 1 of this device library refuses: CheckContract() of ops/contract.h, unless the

@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "abi/status.h"
@@ -17,6 +18,7 @@
 #include "kernels/api/kernel.h"
 #include "kernels/api/memory.h"
 #include "kernels/api/meta.h"
+#include "kernels/api/per_thread.h"
 #include "kernels/api/refusal.h"
 #include "kernels/api/registry.h"
 #include "ops/contract.h"
@@ -35,6 +37,7 @@ struct Call {
   std::vector<KernelTensor> tensors;
   std::uint64_t workspace_bytes = 0;
   bool deterministic = false;
+  bool is_short = false;  // for the caller's own thread
 };
 
 struct Executor {
@@ -116,67 +119,123 @@ void CheckExtents(const Operator& op, std::size_t param, const TensorView& tenso
                 tensor.offset);
 }
 
-// Arguments as the contract sees them; of tensors also what the kernel will need.
-struct Arguments {
-  std::vector<CallArg> args;
-  std::vector<std::shared_ptr<const TensorView>> tensors;  // null for other arguments
+// One argument of a call. The objects never change once made: the same object says the same.
+using IntArray = std::vector<std::int64_t>;
+using BoolArray = std::vector<bool>;
+using Argument = std::variant<std::shared_ptr<const TensorView>, std::shared_ptr<const IntArray>,
+                              std::shared_ptr<const BoolArray>, std::int64_t>;
 
-  void Add(const aclTensor* handle) {
-    const auto& tensor = tensors.emplace_back(FindTensor(handle));
-    CallArg& arg = args.emplace_back();
-    if (!tensor) return;
-    arg.present = true;
-    arg.shape = tensor->shape;
-    arg.dtype = ToDType(tensor->dtype);
-    arg.dtype_code = tensor->dtype;
-    arg.format = tensor->format;
-  }
-  void Add(const aclIntArray* handle) {
-    tensors.emplace_back();
-    CallArg& arg = args.emplace_back();
-    const auto array = FindArray(handle);
-    arg.present = array != nullptr;
-    if (array) arg.shape = *array;
-  }
-  void Add(const aclBoolArray* handle) {
-    tensors.emplace_back();
-    CallArg& arg = args.emplace_back();
-    const auto array = FindArray(handle);
-    arg.present = array != nullptr;
-    if (array) arg.mask = *array;
-  }
-  void Add(std::int64_t value) {
-    tensors.emplace_back();
-    CallArg& arg = args.emplace_back();
-    arg.present = true;
-    arg.shape = {value};
-  }
+Argument Find(const aclTensor* handle) { return FindTensor(handle); }
+Argument Find(const aclIntArray* handle) { return FindArray(handle); }
+Argument Find(const aclBoolArray* handle) { return FindArray(handle); }
+Argument Find(std::int64_t value) { return value; }
+
+// An argument as the contract sees it.
+CallArg ToCallArg(const std::shared_ptr<const TensorView>& tensor) {
+  CallArg arg;
+  if (!tensor) return arg;
+  arg.present = true;
+  arg.shape = tensor->shape;
+  arg.dtype = ToDType(tensor->dtype);
+  arg.dtype_code = tensor->dtype;
+  arg.format = tensor->format;
+  return arg;
+}
+CallArg ToCallArg(const std::shared_ptr<const IntArray>& array) {
+  CallArg arg;
+  arg.present = array != nullptr;
+  if (array) arg.shape = *array;
+  return arg;
+}
+CallArg ToCallArg(const std::shared_ptr<const BoolArray>& array) {
+  CallArg arg;
+  arg.present = array != nullptr;
+  if (array) arg.mask = *array;
+  return arg;
+}
+CallArg ToCallArg(std::int64_t value) {
+  CallArg arg;
+  arg.present = true;
+  arg.shape = {value};
+  return arg;
+}
+
+// All that a call is made from.
+struct Request {
+  const Operator* op = nullptr;
+  std::string_view product;
+  bool deterministic = false;
+  std::vector<Argument> arguments;
+
+  bool operator==(const Request&) const = default;
 };
 
-std::shared_ptr<const Call> MakeCall(const Operator& op, std::initializer_list<CArg> c_args) {
-  Arguments arguments;
-  for (const CArg& arg : c_args) std::visit([&](auto value) { arguments.Add(value); }, arg);
+// As long as waking up another thread takes, in bytes of tensors.
+constexpr std::size_t kShortBytes = std::size_t{1} << 21;
+
+bool IsShort(const Call& call) {
+  std::size_t bytes = 0;
+  for (const KernelTensor& tensor : call.tensors) {
+    if (tensor.present()) bytes += ElementCount(tensor.shape) * SizeOf(tensor.dtype);
+  }
+  return bytes <= kShortBytes;
+}
+
+std::shared_ptr<const Call> MakeCall(const Request& request) {
+  const Operator& op = *request.op;
+  std::vector<CallArg> args;
+  args.reserve(request.arguments.size());
+  for (const Argument& argument : request.arguments) {
+    args.push_back(std::visit([](const auto& value) { return ToCallArg(value); }, argument));
+  }
   auto call = std::make_shared<Call>();
   DTypes dtypes;
-  if (const auto violation =
-          CheckCall(op, CurrentProduct().key, arguments.args, &call->dims, &dtypes)) {
+  if (const auto violation = CheckCall(op, request.product, args, &call->dims, &dtypes)) {
     throw Refusal(violation->status, "{}", violation->message);
   }
   std::size_t output = 0;
   for (std::size_t i = 0; i < op.params.size(); ++i) {
-    const auto& tensor = arguments.tensors[i];
+    const auto* const tensor = std::get_if<std::shared_ptr<const TensorView>>(&request.arguments[i]);
     const bool unwanted =
-        op.params[i].kind == Param::Kind::kOutput && !IsWanted(op, arguments.args, output++);
-    const bool used = tensor != nullptr && !unwanted;
-    if (used) CheckExtents(op, i, *tensor);
-    call->tensors.push_back(used ? ToKernelTensor(*tensor, tensor->storage) : KernelTensor{});
+        op.params[i].kind == Param::Kind::kOutput && !IsWanted(op, args, output++);
+    const bool used = tensor != nullptr && *tensor != nullptr && !unwanted;
+    if (used) CheckExtents(op, i, **tensor);
+    call->tensors.push_back(used ? ToKernelTensor(**tensor, (*tensor)->storage) : KernelTensor{});
   }
   call->op = &op;
   call->kernel = &KernelOf(op);
-  call->deterministic = DeterminismRequested();
+  call->deterministic = request.deterministic;
   call->workspace_bytes =
       call->kernel->workspace_bytes({call->dims, call->tensors, nullptr, call->deterministic});
+  call->is_short = call->kernel->prompt && IsShort(*call);
   return call;
+}
+
+// The call a thread asked for last, and what from. Programs ask for the same one again and again,
+// because an executor is used once.
+struct LastCall {
+  Request request;
+  std::shared_ptr<const Call> call;
+};
+
+PerThread<LastCall>& LastCalls() {
+  static auto& calls = *new PerThread<LastCall>;  // outlives every thread
+  return calls;
+}
+
+std::shared_ptr<const Call> CallOf(const Operator& op, std::initializer_list<CArg> c_args) {
+  Request request = {&op, CurrentProduct().key, DeterminismRequested(), {}};
+  request.arguments.reserve(c_args.size());
+  for (const CArg& arg : c_args) {
+    request.arguments.push_back(std::visit([](auto value) { return Find(value); }, arg));
+  }
+  LastCall& last = LastCalls().Get();
+  if (!last.call || request != last.request) {
+    last.call = nullptr;
+    last.call = MakeCall(request);
+    last.request = std::move(request);
+  }
+  return last.call;
 }
 
 // Takes the call out of a handle; a single-use executor ends here, whatever comes of the call.
@@ -300,7 +359,7 @@ aclnnStatus Prepare(const Operator& op, std::initializer_list<CArg> args,
   RequireAclnnPointer(workspace_bytes, "workspaceSize");
   RequireAclnnPointer(executor, "executor");
   auto prepared = std::make_shared<Executor>();
-  prepared->call = MakeCall(op, args);
+  prepared->call = CallOf(op, args);
   const std::uint64_t bytes = prepared->call->workspace_bytes;
   *executor = Executors().Add(std::move(prepared));
   *workspace_bytes = bytes;
@@ -318,10 +377,12 @@ aclnnStatus Execute(const Operator& op, void* workspace, std::uint64_t workspace
   CheckWorkspace(*call, workspace, workspace_bytes);
   CheckAddresses(*call);
   auto* const scratch = call->workspace_bytes > 0 ? static_cast<std::byte*>(workspace) : nullptr;
-  FindStream(stream)->queue->Submit([call, scratch] {
+  auto work = [call, scratch] {
     RequireResident(*call, scratch);
     call->kernel->launch({call->dims, call->tensors, scratch, call->deterministic});
-  });
+  };
+  Queue& queue = *FindStream(stream)->queue;
+  call->is_short ? queue.SubmitShort(std::move(work)) : queue.Submit(std::move(work));
   return ACL_SUCCESS;
 } catch (...) {
   return RefuseAclnn(op.api);

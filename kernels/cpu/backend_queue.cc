@@ -1,10 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/cpu/backend_queue.h"
 
+#include <cfenv>
 #include <exception>
 #include <utility>
 
 namespace normgrad::cpu {
+namespace {
+
+/// The floating-point environment that threads start with, while it lives: a program may have made
+/// its own flush subnormal numbers or round upwards.
+class DefaultFloats {
+ public:
+  DefaultFloats() {
+    std::fegetenv(&before_);
+    std::fesetenv(FE_DFL_ENV);
+  }
+  DefaultFloats(const DefaultFloats&) = delete;
+  DefaultFloats& operator=(const DefaultFloats&) = delete;
+  ~DefaultFloats() { std::fesetenv(&before_); }
+
+ private:
+  std::fenv_t before_;
+};
+
+}  // namespace
 
 bool HostMark::Reached() const {
   const std::lock_guard lock(mutex_);
@@ -55,8 +75,38 @@ HostQueue::~HostQueue() {
 
 void HostQueue::Submit(std::function<void()> work) { Push({std::move(work), nullptr, nullptr}); }
 
+void HostQueue::SubmitShort(std::function<void()> work) {
+  Task task{std::move(work), nullptr, nullptr};
+  std::unique_lock lock(mutex_);
+  if (!tasks_.empty()) {
+    lock.unlock();
+    Push(std::move(task));
+    return;
+  }
+  tasks_.push_back(std::move(task));
+  lent_ = true;
+  lock.unlock();
+  std::optional<std::string> failure;
+  {
+    const DefaultFloats floats;
+    failure = Do(tasks_.front());
+  }
+  lock.lock();
+  lent_ = false;
+  Finish(std::move(failure));
+  if (!tasks_.empty()) pushed_.notify_one();
+}
+
 void HostQueue::Record(std::shared_ptr<Mark> mark) {
-  Push({{}, std::static_pointer_cast<HostMark>(std::move(mark)), nullptr});
+  auto host_mark = std::static_pointer_cast<HostMark>(std::move(mark));
+  {
+    const std::lock_guard lock(mutex_);
+    if (tasks_.empty()) {
+      host_mark->Reach();
+      return;
+    }
+  }
+  Push({{}, std::move(host_mark), nullptr});
 }
 
 void HostQueue::WaitFor(std::shared_ptr<Mark> mark) {
@@ -94,7 +144,7 @@ void HostQueue::Push(Task task) {
 void HostQueue::Work() {
   std::unique_lock lock(mutex_);
   for (;;) {
-    pushed_.wait(lock, [this] { return closing_ || !tasks_.empty(); });
+    pushed_.wait(lock, [this] { return !lent_ && (closing_ || !tasks_.empty()); });
     if (tasks_.empty()) return;
     const Task& task = tasks_.front();  // stays where it is while others are added behind it
     if (task.record) {
@@ -107,9 +157,13 @@ void HostQueue::Work() {
     lock.unlock();
     std::optional<std::string> failure = Do(task);
     lock.lock();
-    if (failure && !failure_) failure_ = std::move(failure);
-    tasks_.pop_front();
+    Finish(std::move(failure));
   }
+}
+
+void HostQueue::Finish(std::optional<std::string> failure) {
+  if (failure && !failure_) failure_ = std::move(failure);
+  tasks_.pop_front();
 }
 
 std::optional<std::string> HostQueue::Do(const Task& task) try {

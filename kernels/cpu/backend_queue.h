@@ -43,6 +43,7 @@ class HostQueue final : public Queue {
   ~HostQueue() override;
 
   void Submit(std::function<void()> work) override;
+  void SubmitShort(std::function<void()> work) override;
   void Record(std::shared_ptr<Mark> mark) override;
   void WaitFor(std::shared_ptr<Mark> mark) override;
   bool Idle() const override;
@@ -61,10 +62,13 @@ class HostQueue final : public Queue {
   void Work();
   // Why the task failed, if it did.
   std::optional<std::string> Do(const Task& task);
+  // Takes the front task away, once it is done.
+  void Finish(std::optional<std::string> failure);
 
   mutable std::mutex mutex_;
   std::condition_variable pushed_;
   std::deque<Task> tasks_;  // the front is the one being done
+  bool lent_ = false;       // a thread that submitted short work is doing the front
   std::optional<std::string> failure_;
   bool closing_ = false;
   std::atomic<bool> abandoned_ = false;

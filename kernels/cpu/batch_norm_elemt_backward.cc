@@ -157,6 +157,11 @@ void Run(const Launch& launch) {
 
 }  // namespace
 
-constinit const Kernel kBatchNormElemtBackward = {"batch_norm_elemt_backward", WorkspaceBytes, Run};
+constinit const Kernel kBatchNormElemtBackward = {
+    .name = "batch_norm_elemt_backward",
+    .workspace_bytes = WorkspaceBytes,
+    .launch = Run,
+    .prompt = true,
+};
 
 }  // namespace normgrad::cpu

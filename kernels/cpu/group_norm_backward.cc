@@ -92,16 +92,22 @@ class LongPlanes {
     const std::size_t set_pieces = e_.group_channels * e_.pieces;
     // Every piece has its own sums, so that it does not matter to a result which way they go.
     if (sets >= 2 * pool->Size()) {
-      // Whole groups, which are still in the cache when dx is computed.
-      const std::size_t part_sets = DivideUp(kMinPartElements, e_.group_elements);
+      // Whole groups, which are still in the cache when dx is computed. Piece by piece the sums of
+      // one and dx of the one before it, so that memory is always being read and written.
+      const std::size_t part_sets =
+          std::max(DivideUp(kMinPartElements, e_.group_elements), DivideUp(sets, kMaxParts));
       pool->Run(DivideUp(sets, part_sets), [&](std::size_t part) {
         PlaneTensors::Buffers buffers(tensors_.data);
-        const std::size_t end = std::min(sets, (part + 1) * part_sets);
-        for (std::size_t set = part * part_sets; set < end; ++set) {
-          TakeSums(set * set_pieces, (set + 1) * set_pieces, &buffers);
-          TakeMeans(set);
-          Differentiate(set * set_pieces, (set + 1) * set_pieces, &buffers);
+        const std::size_t first = part * part_sets;
+        const std::size_t end = std::min(sets, first + part_sets);
+        for (std::size_t set = first; set <= end; ++set) {
+          for (std::size_t i = set * set_pieces; i < (set + 1) * set_pieces; ++i) {
+            if (set < end) TakeSums(i, i + 1, &buffers);
+            if (set > first) Differentiate(i - set_pieces, i - set_pieces + 1, &buffers);
+          }
+          if (set < end) TakeMeans(set);
         }
+        hwy::FlushStream();
       });
     } else {
       const std::size_t part_pieces =
@@ -115,7 +121,10 @@ class LongPlanes {
       };
       for_each_part([&](auto... range) { TakeSums(range...); });
       pool->Run(sets, [&](std::size_t set) { TakeMeans(set); });
-      for_each_part([&](auto... range) { Differentiate(range...); });
+      for_each_part([&](auto... range) {
+        Differentiate(range...);
+        hwy::FlushStream();
+      });
     }
     if (!tensors_.WantsSums()) return;
     const std::size_t part_channels = DivideUp(kMinPartElements, e_.samples * e_.pieces);
@@ -178,7 +187,6 @@ class LongPlanes {
                                           });
                    tensors_.data.Write(run, at, buffers);
                  });
-    hwy::FlushStream();
   }
 
   void StoreSums(std::size_t c) const {
@@ -379,6 +387,11 @@ void Run(const Launch& launch) {
 
 }  // namespace
 
-constinit const Kernel kGroupNormBackward = {"group_norm_backward", WorkspaceBytes, Run};
+constinit const Kernel kGroupNormBackward = {
+    .name = "group_norm_backward",
+    .workspace_bytes = WorkspaceBytes,
+    .launch = Run,
+    .prompt = true,
+};
 
 }  // namespace normgrad::cpu

@@ -80,7 +80,12 @@ void Run(const Launch& launch) {
 
 RowKernels LayerNormRowKernels(DType data) { return HWY_DYNAMIC_DISPATCH(LayerNormKernels)(data); }
 
-constinit const Kernel kLayerNormBackward = {"layer_norm_backward", WorkspaceBytes, Run};
+constinit const Kernel kLayerNormBackward = {
+    .name = "layer_norm_backward",
+    .workspace_bytes = WorkspaceBytes,
+    .launch = Run,
+    .prompt = true,
+};
 
 }  // namespace normgrad::cpu
 #endif  // HWY_ONCE

@@ -43,6 +43,8 @@ PlaneSums SumsOf(const PlaneRun& run, float mean, float rstd) {
   VectorSums b{hn::Zero(d), hn::Zero(d)};
   std::size_t i = 0;
   for (; i + kBlock <= run.count; i += kBlock) {
+    Prefetch<Format>(dy + i);
+    Prefetch<Format>(x + i);
     const Block dy_block = Format::Load(dy + i);
     const Block x_block = Format::Load(x + i);
     a.Add(dy_block.a, Normalized(x_block.a, means, rstds));
@@ -125,6 +127,8 @@ HWY_INLINE std::size_t GradientOfBlocks(const PlaneRun& run, const Coefficients&
   const std::size_t count = run.count;
   std::size_t i = first;
   for (; i + kBlock <= count; i += kBlock) {
+    Prefetch<Format>(dy + i);
+    Prefetch<Format>(x + i);
     Format::template Store<kKind>(
         coefficients.Gradient(Format::Load(dy + i), Format::Load(x + i), i), dx + i);
   }

@@ -74,7 +74,12 @@ void Run(const Launch& launch) {
 
 }  // namespace
 
-constinit const Kernel kRmsNormGrad = {"rms_norm_grad", WorkspaceBytes, Run};
+constinit const Kernel kRmsNormGrad = {
+    .name = "rms_norm_grad",
+    .workspace_bytes = WorkspaceBytes,
+    .launch = Run,
+    .prompt = true,
+};
 
 }  // namespace normgrad::cpu
 #endif  // HWY_ONCE

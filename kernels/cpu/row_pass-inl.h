@@ -24,19 +24,8 @@
 HWY_BEFORE_NAMESPACE();
 namespace normgrad::cpu::HWY_NAMESPACE {
 
-/// How far ahead elements are fetched: what a core of a server has under way at any time to use all
-/// the bandwidth it can get, a few thousand bytes of each tensor. Rows mostly follow one another.
-inline constexpr std::size_t kPrefetchBytes = std::size_t{6} << 10;
-
 /// How much of a row is handled before it is the other row's turn.
 inline constexpr std::size_t kTurnBytes = std::size_t{1} << 10;
-
-/// Asks for a block of elements some way behind `block` to be brought into the caches.
-template <class Format>
-HWY_INLINE void Prefetch(const typename Format::Element* block) {
-  const auto* const ahead = reinterpret_cast<const std::byte*>(block) + kPrefetchBytes;
-  for (std::size_t i = 0; i < kBlock * sizeof *block; i += 64) __builtin_prefetch(ahead + i);
-}
 
 /// The sums of a row while its blocks are walked.
 template <class Policy, class Format>

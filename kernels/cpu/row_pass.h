@@ -68,8 +68,8 @@ struct RowPassTensors {
   const KernelTensor& x;
   const KernelTensor& dx;
   const KernelTensor& gamma;
-  std::array<const KernelTensor*, kMaxSums> statistics;
-  std::array<const KernelTensor*, kMaxSums> column_sums;
+  std::array<const KernelTensor*, kMaxSums> statistics{};
+  std::array<const KernelTensor*, kMaxSums> column_sums{};
 };
 
 /// Bytes of workspace a call needs; 0 without elements. A function of the shape.

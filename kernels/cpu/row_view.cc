@@ -9,17 +9,17 @@ FlatAxes::FlatAxes(std::span<const std::int64_t> extents, std::span<const std::i
     const auto extent = static_cast<std::size_t>(extents[i]);
     if (extent == 1) continue;
     const std::ptrdiff_t stride = strides[i];
-    if (!axes_.empty() && axes_.back().stride == stride * extents[i]) {
-      axes_.back() = {axes_.back().extent * extent, stride};
+    if (count_ > 0 && axes_[count_ - 1].stride == stride * extents[i]) {
+      axes_[count_ - 1] = {axes_[count_ - 1].extent * extent, stride};
     } else {
-      axes_.push_back({extent, stride});
+      axes_.at(count_++) = {extent, stride};
     }
   }
 }
 
 template <typename Run>
 void FlatAxes::ForEachRun(std::size_t first, std::size_t count, Run run) const {
-  const Axis inner = axes_.empty() ? Axis{1, 1} : axes_.back();
+  const Axis inner = count_ == 0 ? Axis{1, 1} : axes_[count_ - 1];
   for (std::size_t done = 0; done < count;) {
     const std::size_t index = first + done;
     const std::size_t length = std::min(count - done, inner.extent - index % inner.extent);

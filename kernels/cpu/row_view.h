@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <span>
-#include <vector>
 
 #include "kernels/api/kernel.h"
+#include "ops/operator.h"
 
 namespace normgrad::cpu {
 
@@ -17,17 +18,12 @@ class FlatAxes {
   FlatAxes(std::span<const std::int64_t> extents, std::span<const std::int64_t> strides);
 
   /// True when element i lies i elements behind element 0.
-  bool Dense() const { return axes_.empty() || (axes_.size() == 1 && axes_[0].stride == 1); }
-
-  /// Elements from each element to the next, where that is one positive number, else 0.
-  std::size_t Step() const {
-    return axes_.size() == 1 && axes_[0].stride > 0 ? static_cast<std::size_t>(axes_[0].stride) : 0;
-  }
+  bool Dense() const { return count_ == 0 || (count_ == 1 && axes_[0].stride == 1); }
 
   /// Elements from element 0 to element `index`.
   std::ptrdiff_t Offset(std::size_t index) const {
     std::ptrdiff_t offset = 0;
-    for (std::size_t i = axes_.size(); i-- > 0;) {
+    for (std::size_t i = count_; i-- > 0;) {
       const Axis& axis = axes_[i];
       // The outermost axis takes what is left: most tensors need no division.
       const std::size_t outer = i == 0 ? 0 : index / axis.extent;
@@ -55,7 +51,9 @@ class FlatAxes {
   template <typename Run>
   void ForEachRun(std::size_t first, std::size_t count, Run run) const;
 
-  std::vector<Axis> axes_;  // outermost first; axes that continue each other are one
+  // Outermost first; axes that continue each other are one. No vector: views are made per call.
+  std::array<Axis, kMaxRank> axes_{};
+  std::size_t count_ = 0;
 };
 
 /// A tensor as a matrix: its leading axes are rows, the rest columns. One that is not present has
@@ -68,9 +66,6 @@ class RowView {
   DType Type() const { return dtype_; }
   const FlatAxes& Columns() const { return columns_; }
   std::size_t ElementBytes() const { return element_bytes_; }
-
-  /// Elements from each row to the next, where that is one positive number, else 0.
-  std::size_t RowStep() const { return rows_.Step(); }
 
   /// Element [row, 0].
   std::byte* Row(std::size_t row) const {
