@@ -47,8 +47,8 @@ class Queue {
   /// work and keeps the message for TakeFailure().
   virtual void Submit(std::function<void()> work) = 0;
 
-  /// As Submit(), for work that takes no longer than waking up another thread: may be over when this
-  /// returns. Runs in the default floating-point environment, whatever the caller's is.
+  /// As Submit(), for work that takes no longer than waking up another thread: may be over when
+  /// this returns. Runs in the default floating-point environment, whatever the caller's is.
   virtual void SubmitShort(std::function<void()> work) = 0;
 
   /// `mark` is reached when the work submitted so far is done.

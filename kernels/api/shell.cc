@@ -195,7 +195,8 @@ std::shared_ptr<const Call> MakeCall(const Request& request) {
   }
   std::size_t output = 0;
   for (std::size_t i = 0; i < op.params.size(); ++i) {
-    const auto* const tensor = std::get_if<std::shared_ptr<const TensorView>>(&request.arguments[i]);
+    const auto* const tensor =
+        std::get_if<std::shared_ptr<const TensorView>>(&request.arguments[i]);
     const bool unwanted =
         op.params[i].kind == Param::Kind::kOutput && !IsWanted(op, args, output++);
     const bool used = tensor != nullptr && *tensor != nullptr && !unwanted;

@@ -270,9 +270,9 @@ struct Tail {
   }
 };
 
-/// How far ahead elements are fetched. A core of a server needs some ten thousand bytes under way to
-/// use all the bandwidth it can get, which is more than it asks for by itself when it reads several
-/// tensors.
+/// How far ahead elements are fetched. A core of a server needs some ten thousand bytes under way
+/// to use all the bandwidth it can get, which is more than it asks for by itself when it reads
+/// several tensors.
 inline constexpr std::size_t kPrefetchBytes = std::size_t{6} << 10;
 
 /// Asks for a block of elements some way behind `block` to be brought into the caches.

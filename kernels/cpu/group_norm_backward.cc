@@ -92,22 +92,11 @@ class LongPlanes {
     const std::size_t set_pieces = e_.group_channels * e_.pieces;
     // Every piece has its own sums, so that it does not matter to a result which way they go.
     if (sets >= 2 * pool->Size()) {
-      // Whole groups, which are still in the cache when dx is computed. Piece by piece the sums of
-      // one and dx of the one before it, so that memory is always being read and written.
-      const std::size_t part_sets =
-          std::max(DivideUp(kMinPartElements, e_.group_elements), DivideUp(sets, kMaxParts));
+      // Whole groups, which are still in the cache when dx is computed.
+      const std::size_t part_sets = std::max(DivideUp(kMinPartElements, e_.group_elements),
+                                             DivideUp(sets, kPartsPerThread * pool->Size()));
       pool->Run(DivideUp(sets, part_sets), [&](std::size_t part) {
-        PlaneTensors::Buffers buffers(tensors_.data);
-        const std::size_t first = part * part_sets;
-        const std::size_t end = std::min(sets, first + part_sets);
-        for (std::size_t set = first; set <= end; ++set) {
-          for (std::size_t i = set * set_pieces; i < (set + 1) * set_pieces; ++i) {
-            if (set < end) TakeSums(i, i + 1, &buffers);
-            if (set > first) Differentiate(i - set_pieces, i - set_pieces + 1, &buffers);
-          }
-          if (set < end) TakeMeans(set);
-        }
-        hwy::FlushStream();
+        Groups(part * part_sets, std::min(sets, (part + 1) * part_sets));
       });
     } else {
       const std::size_t part_pieces =
@@ -116,15 +105,21 @@ class LongPlanes {
         pool->Run(DivideUp(sets * set_pieces, part_pieces), [&](std::size_t part) {
           PlaneTensors::Buffers buffers(tensors_.data);
           const std::size_t first = part * part_pieces;
-          body(first, std::min(sets * set_pieces, first + part_pieces), &buffers);
+          const std::size_t end = std::min(sets * set_pieces, first + part_pieces);
+          for (std::size_t piece = first; piece < end; ++piece) body(piece, &buffers);
+          hwy::FlushStream();
         });
       };
-      for_each_part([&](auto... range) { TakeSums(range...); });
-      pool->Run(sets, [&](std::size_t set) { TakeMeans(set); });
-      for_each_part([&](auto... range) {
-        Differentiate(range...);
-        hwy::FlushStream();
+      for_each_part([&](std::size_t piece, PlaneTensors::Buffers* buffers) {
+        const std::size_t set = piece / set_pieces;
+        TakeSums(piece, tensors_.mean[set], tensors_.rstd[set], buffers);
       });
+      pool->Run(sets, [&](std::size_t set) { TakeMeans(set); });
+      if (tensors_.data.HasDx()) {
+        for_each_part([&](std::size_t piece, PlaneTensors::Buffers* buffers) {
+          Differentiate(piece, CoefficientsOf(piece / e_.pieces), buffers);
+        });
+      }
     }
     if (!tensors_.WantsSums()) return;
     const std::size_t part_channels = DivideUp(kMinPartElements, e_.samples * e_.pieces);
@@ -135,25 +130,46 @@ class LongPlanes {
   }
 
  private:
-  /// Calls visit(piece, plane, run, its first element) for pieces [first, end).
-  template <typename Visit>
-  void ForEachPiece(std::size_t first, std::size_t end, PlaneTensors::Buffers* buffers,
-                    Visit visit) const {
-    for (std::size_t i = first; i < end; ++i) {
-      const std::size_t plane = i / e_.pieces;
-      const std::size_t begin = i % e_.pieces * kPieceElements;
-      const std::size_t at = plane * e_.plane + begin;
-      visit(i, plane, tensors_.data.Read(at, std::min(kPieceElements, e_.plane - begin), buffers),
-            at);
+  // Enough that the last part is short beside all of them.
+  static constexpr std::size_t kPartsPerThread = 8;
+
+  /// Groups [first, end), piece by piece: the sums of one and dx of the one before it, so that
+  /// memory is always being read and written.
+  void Groups(std::size_t first, std::size_t end) const {
+    PlaneTensors::Buffers buffers(tensors_.data);
+    const bool has_dx = tensors_.data.HasDx();
+    for (std::size_t set = first; set <= end; ++set) {
+      const bool accumulate = set < end;
+      const bool differentiate = set > first && has_dx;
+      const float mean = accumulate ? tensors_.mean[set] : 0;
+      const float rstd = accumulate ? tensors_.rstd[set] : 0;
+      for (std::size_t d = 0; d < e_.group_channels; ++d) {
+        const std::size_t plane = set * e_.group_channels + d;
+        const std::size_t before = plane - e_.group_channels;
+        PlaneCoefficients coefficients;
+        if (differentiate) coefficients = CoefficientsOf(before);
+        for (std::size_t i = 0; i < e_.pieces; ++i) {
+          if (accumulate) TakeSums(plane * e_.pieces + i, mean, rstd, &buffers);
+          if (differentiate) Differentiate(before * e_.pieces + i, coefficients, &buffers);
+        }
+      }
+      if (accumulate) TakeMeans(set);
     }
+    hwy::FlushStream();
   }
 
-  void TakeSums(std::size_t first, std::size_t end, PlaneTensors::Buffers* buffers) const {
-    ForEachPiece(first, end, buffers,
-                 [&](std::size_t piece, std::size_t plane, const PlaneRun& run, std::size_t) {
-                   const std::size_t set = plane / e_.group_channels;
-                   sums_[piece] = kernels_.sums(run, tensors_.mean[set], tensors_.rstd[set]);
-                 });
+  /// The first element of a piece.
+  std::size_t FirstElement(std::size_t piece) const {
+    return piece / e_.pieces * e_.plane + piece % e_.pieces * kPieceElements;
+  }
+
+  PlaneRun Read(std::size_t piece, PlaneTensors::Buffers* buffers) const {
+    const std::size_t left = e_.plane - piece % e_.pieces * kPieceElements;
+    return tensors_.data.Read(FirstElement(piece), std::min(kPieceElements, left), buffers);
+  }
+
+  void TakeSums(std::size_t piece, float mean, float rstd, PlaneTensors::Buffers* buffers) const {
+    sums_[piece] = kernels_.sums(Read(piece, buffers), mean, rstd);
   }
 
   void TakeMeans(std::size_t set) const {
@@ -172,21 +188,24 @@ class LongPlanes {
     means_[set] = {static_cast<float>(dy / count), static_cast<float>(dy_xhat / count)};
   }
 
-  void Differentiate(std::size_t first, std::size_t end, PlaneTensors::Buffers* buffers) const {
-    if (!tensors_.data.HasDx()) return;
-    ForEachPiece(first, end, buffers,
-                 [&](std::size_t, std::size_t plane, const PlaneRun& run, std::size_t at) {
-                   const std::size_t set = plane / e_.group_channels;
-                   kernels_.gradient(run, {
-                                              .mean = tensors_.mean[set],
-                                              .rstd = tensors_.rstd[set],
-                                              .scale = tensors_.gamma[plane % e_.channels],
-                                              .offset = means_[set].dy,
-                                              .slope = means_[set].dy_xhat,
-                                              .factor = tensors_.rstd[set],
-                                          });
-                   tensors_.data.Write(run, at, buffers);
-                 });
+  PlaneCoefficients CoefficientsOf(std::size_t plane) const {
+    const std::size_t set = plane / e_.group_channels;
+    const float rstd = tensors_.rstd[set];
+    return {
+        .mean = tensors_.mean[set],
+        .rstd = rstd,
+        .scale = tensors_.gamma[plane % e_.channels],
+        .offset = means_[set].dy,
+        .slope = means_[set].dy_xhat,
+        .factor = rstd,
+    };
+  }
+
+  void Differentiate(std::size_t piece, const PlaneCoefficients& coefficients,
+                     PlaneTensors::Buffers* buffers) const {
+    const PlaneRun run = Read(piece, buffers);
+    kernels_.gradient(run, coefficients);
+    tensors_.data.Write(run, FirstElement(piece), buffers);
   }
 
   void StoreSums(std::size_t c) const {

@@ -127,8 +127,6 @@ HWY_INLINE std::size_t GradientOfBlocks(const PlaneRun& run, const Coefficients&
   const std::size_t count = run.count;
   std::size_t i = first;
   for (; i + kBlock <= count; i += kBlock) {
-    Prefetch<Format>(dy + i);
-    Prefetch<Format>(x + i);
     Format::template Store<kKind>(
         coefficients.Gradient(Format::Load(dy + i), Format::Load(x + i), i), dx + i);
   }

@@ -27,12 +27,12 @@ struct RowSlice {
 /// What the vector code does in one go. It does both a little at a time, one row behind the other,
 /// so that memory is always being read and written.
 struct RowStep {
-  RowSlice* accumulated = nullptr;           // gets its sums, adds to column_sums; null: nothing
-  const RowSlice* differentiated = nullptr;  // gets its dx; null: nothing
-  std::size_t cols = 0;                      // of either
-  const float* gamma = nullptr;              // processing order, padded
+  RowSlice* accumulated = nullptr;             // gets its sums, adds to column_sums; null: nothing
+  const RowSlice* differentiated = nullptr;    // gets its dx; null: nothing
+  std::size_t cols = 0;                        // of either
+  const float* gamma = nullptr;                // processing order, padded
   std::array<float*, kMaxSums> column_sums{};  // the same
-  bool stream = false;                       // write dx past the caches
+  bool stream = false;                         // write dx past the caches
 };
 
 /// The vector code of one operator for one data type on one target. Vectors of columns are padded

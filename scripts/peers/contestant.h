@@ -46,7 +46,8 @@ class Problem {
 
 /// Element i of the tensor called `salt`, in [-1, 1).
 inline float Value(std::uint64_t i, std::uint32_t salt) {
-  const auto hashed = static_cast<std::uint32_t>((i + 1) * 2654435761ULL + salt * 40503ULL * 65537ULL);
+  const auto hashed =
+      static_cast<std::uint32_t>((i + 1) * 2654435761ULL + salt * 40503ULL * 65537ULL);
   return static_cast<float>(hashed >> 8) * 0x1p-23F - 1.0F;
 }
 
@@ -127,7 +128,8 @@ inline int Serve(const MakeProblem& make, const std::function<void(unsigned)>& s
         Case next;
         std::string extents;
         std::string mode;
-        words >> next.op >> extents >> next.data >> next.statistic >> next.scale >> next.sets >> mode;
+        words >> next.op >> extents >> next.data >> next.statistic >> next.scale >> next.sets >>
+            mode;
         next.whole_call = mode == "call";
         std::istringstream list(extents);
         for (std::string extent; std::getline(list, extent, ',');) {

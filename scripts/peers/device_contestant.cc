@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Our CPU device, as a program written against CANN sees it. The operator "copy" is the roofline:
 // the device's own copy with non-temporal stores.
-#include "contestant.h"
-
 #include "acl/acl.h"
 #include "aclnnop/aclnn_batch_norm_elemt_backward.h"
 #include "aclnnop/aclnn_group_norm_backward.h"
 #include "aclnnop/aclnn_layer_norm_backward.h"
 #include "aclnnop/aclnn_rms_norm_grad.h"
+#include "contestant.h"
 #include "normgrad/device.h"
 
 namespace peers {
@@ -50,7 +49,8 @@ class Tensor {
   std::byte* Bytes() const { return static_cast<std::byte*>(data_); }
   std::vector<float> Values() const {
     std::vector<float> values(count_);
-    for (std::size_t i = 0; i < count_; ++i) values[i] = Load(dtype_, Bytes() + i * BytesOf(dtype_));
+    for (std::size_t i = 0; i < count_; ++i)
+      values[i] = Load(dtype_, Bytes() + i * BytesOf(dtype_));
     return values;
   }
 
@@ -210,7 +210,8 @@ class Operator final : public Problem {
 /// Copies extents[0] bytes.
 class Copy final : public Problem {
  public:
-  explicit Copy(const Case& c) : from_({c.extents[0] / 4}, "float32"), to_({c.extents[0] / 4}, "float32") {
+  explicit Copy(const Case& c)
+      : from_({c.extents[0] / 4}, "float32"), to_({c.extents[0] / 4}, "float32") {
     bytes_ = static_cast<std::size_t>(c.extents[0]);
   }
   void Run(std::size_t) override {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// oneDNN's layer, RMS and group normalisation, backward with respect to data, scale and shift. It has
-// no element-wise half of a batch norm.
-#include "contestant.h"
-
-#include <sys/mman.h>
+// oneDNN's layer, RMS and group normalisation, backward with respect to data, scale and shift. It
+// has no element-wise half of a batch norm.
 #include <unordered_map>
 
 #include <oneapi/dnnl/dnnl.hpp>
+#include <sys/mman.h>
+
+#include "contestant.h"
 
 namespace peers {
 namespace {
@@ -56,8 +56,7 @@ class Tensor {
 
 class Norm final : public Problem {
  public:
-  explicit Norm(const Case& c)
-      : case_(c), engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) {
+  explicit Norm(const Case& c) : case_(c), engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) {
     const auto& e = c.extents;
     const auto data_type = TypeOf(c.data);
     const auto scale_type = TypeOf(c.scale);
@@ -66,9 +65,9 @@ class Norm final : public Problem {
     if (!group && !rms && c.op != "layer_norm_backward") {
       throw std::runtime_error("oneDNN has no such primitive");
     }
-    const memory::desc data = group
-                                  ? memory::desc({e[0], e[1], e[2], 1}, data_type, memory::format_tag::nchw)
-                                  : memory::desc({e[0], e[1]}, data_type, memory::format_tag::ab);
+    const memory::desc data =
+        group ? memory::desc({e[0], e[1], e[2], 1}, data_type, memory::format_tag::nchw)
+              : memory::desc({e[0], e[1]}, data_type, memory::format_tag::ab);
     const memory::desc statistics =
         group ? memory::desc({e[0], e[3]}, memory::data_type::f32, memory::format_tag::ab)
               : memory::desc({e[0]}, memory::data_type::f32, memory::format_tag::a);
@@ -76,13 +75,13 @@ class Norm final : public Problem {
     elements_ = static_cast<std::size_t>(group ? e[0] * e[1] * e[2] : e[0] * e[1]);
     const float epsilon = 0;
     if (group) {
-      const auto flags = dnnl::normalization_flags::use_scale | dnnl::normalization_flags::use_shift;
+      const auto flags =
+          dnnl::normalization_flags::use_scale | dnnl::normalization_flags::use_shift;
       const dnnl::group_normalization_forward::primitive_desc forward(
           engine_, dnnl::prop_kind::forward_training, data, data, e[3], epsilon, flags);
       Make<dnnl::group_normalization_backward>(
-          dnnl::group_normalization_backward::primitive_desc(engine_, dnnl::prop_kind::backward, data,
-                                                             data, data, e[3], epsilon, flags,
-                                                             forward),
+          dnnl::group_normalization_backward::primitive_desc(
+              engine_, dnnl::prop_kind::backward, data, data, data, e[3], epsilon, flags, forward),
           statistics, false);
     } else {
       auto flags = dnnl::normalization_flags::use_scale;
@@ -97,8 +96,8 @@ class Norm final : public Problem {
           flags);
       Make<dnnl::layer_normalization_backward>(
           dnnl::layer_normalization_backward::primitive_desc(
-              engine_, dnnl::prop_kind::backward, data, data, data, statistics, scale_type, scale_type,
-              epsilon, flags, forward),
+              engine_, dnnl::prop_kind::backward, data, data, data, statistics, scale_type,
+              scale_type, epsilon, flags, forward),
           statistics, rms);
     }
   }
@@ -107,7 +106,9 @@ class Norm final : public Problem {
     primitive_.execute(stream_, sets_[set].arguments);
     stream_.wait();
   }
-  std::vector<float> Dx() const override { return sets_[0].tensors[0]->Values(case_.data, elements_); }
+  std::vector<float> Dx() const override {
+    return sets_[0].tensors[0]->Values(case_.data, elements_);
+  }
   std::vector<float> DGamma() const override {
     return sets_[0].tensors[1]->Values(scale_, columns_);
   }

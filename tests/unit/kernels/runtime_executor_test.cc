@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The two phases of the CPU device library.
 #include <atomic>
+#include <cfenv>
 #include <cstdlib>
 #include <thread>
 #include <utility>
@@ -32,6 +33,55 @@ TEST_F(ExecutorTest, PhaseTwoIsAsynchronous) {
   ASSERT_EQ(aclrtRecordEvent(gate, nullptr), ACL_SUCCESS);
   ASSERT_EQ(aclrtSynchronizeStream(stream_), ACL_SUCCESS);
   EXPECT_EQ(Download<float>(dx_data_, 1)[0], -6.5F);
+}
+
+TEST_F(ExecutorTest, PhaseTwoKeepsItsPlaceInAStreamThatWaits) {
+  // The first call waits for the gate; the second finds the stream busy and must not overtake it.
+  const aclrtEvent gate = NewEvent();
+  ASSERT_EQ(aclrtStreamWaitEvent(stream_, gate), ACL_SUCCESS);
+  for (int call = 0; call < 2; ++call) {
+    ASSERT_EQ(PhaseOne(), ACL_SUCCESS);
+    ASSERT_EQ(PhaseTwo(), ACL_SUCCESS);
+  }
+  EXPECT_EQ(Query(stream_), ACL_STREAM_STATUS_NOT_READY);
+  EXPECT_EQ(Download<float>(dgamma_data_, 1)[0], -1);
+  ASSERT_EQ(aclrtRecordEvent(gate, nullptr), ACL_SUCCESS);
+  ASSERT_EQ(aclrtSynchronizeStream(stream_), ACL_SUCCESS);
+  EXPECT_EQ(Query(stream_), ACL_STREAM_STATUS_COMPLETE);
+  EXPECT_EQ(Download<float>(dgamma_data_, 1)[0], 51);
+}
+
+TEST_F(ExecutorTest, TheCallersRoundingModeIsNotTheDevices) {
+  const std::vector<float> values = {0.1F, 0.7F, 0.3F, 0.9F, 0.2F, 0.6F, 0.4F, 0.8F};
+  aclDestroyTensor(x_);
+  x_ = NewTensor({2, 4}, Upload(values));
+  std::vector<float> dx[2];
+  for (const int rounding : {FE_TONEAREST, FE_UPWARD}) {
+    ASSERT_EQ(PhaseOne(), ACL_SUCCESS);
+    ASSERT_EQ(std::fesetround(rounding), 0);
+    const aclnnStatus status = PhaseTwo();
+    EXPECT_EQ(std::fegetround(), rounding);
+    std::fesetround(FE_TONEAREST);
+    ASSERT_EQ(status, ACL_SUCCESS);
+    ASSERT_EQ(aclrtSynchronizeStream(stream_), ACL_SUCCESS);
+    dx[rounding == FE_TONEAREST ? 0 : 1] = Download<float>(dx_data_, 8);
+  }
+  EXPECT_EQ(dx[0], dx[1]);
+}
+
+TEST_F(ExecutorTest, PhaseOneSeesWhatHasChangedSinceTheLastCall) {
+  ASSERT_EQ(PhaseOne(), ACL_SUCCESS);
+  ASSERT_EQ(PhaseTwo(), ACL_SUCCESS);
+  void* const elsewhere = Upload(std::vector<float>(8, -1));
+  ASSERT_EQ(aclSetRawTensorAddr(dx_, elsewhere), ACL_SUCCESS);
+  ASSERT_EQ(PhaseOne(), ACL_SUCCESS);
+  ASSERT_EQ(PhaseTwo(), ACL_SUCCESS);
+  ASSERT_EQ(aclrtSynchronizeStream(stream_), ACL_SUCCESS);
+  EXPECT_EQ(Download<float>(elsewhere, 1)[0], -6.5F);
+  ASSERT_EQ(normgradSetProduct("atlas-training"), ACL_SUCCESS);
+  EXPECT_EQ(PhaseOne(), 161002);  // not offered there
+  ASSERT_EQ(normgradSetProduct("atlas-a2"), ACL_SUCCESS);
+  EXPECT_EQ(PhaseOne(), ACL_SUCCESS);
 }
 
 TEST_F(ExecutorTest, ArgumentObjectsMayGoBeforePhaseTwo) {
