@@ -7,7 +7,9 @@ target_compile_options(normgrad_warnings INTERFACE
   -Wno-restrict  # gcc 12 sees overlapping copies in std::string operator+ (gcc bug 105651)
   $<$<BOOL:${NORMGRAD_WERROR}>:-Werror>
   # The oracle and the bounds count roundings: the compiler must not fuse or reorder them.
-  -ffp-contract=off)
+  -ffp-contract=off
+  -fno-math-errno  # nobody asks errno about a square root, which is an instruction then
+  -Wno-psabi)      # vectors are passed within one program only
 
 # What a user runs: the executable and the device libraries it opens at run time.
 add_custom_target(programs)

@@ -9,6 +9,7 @@
 #include <stdexcept>
 
 #include "base/error.h"
+#include "base/lanes.h"
 
 namespace normgrad {
 namespace {
@@ -84,27 +85,93 @@ std::uint32_t LoadBits(const Format& format, const void* address) {
   return bits;
 }
 
-// Branch-free, so that a loop over it vectorises: every binary16 number is a normal float32, whose
-// exponent is biased by 112 more. Infinity and NaN need that shift twice.
-float HalfToFloat(std::uint16_t bits) {
+// Every binary16 number is a normal float32, whose exponent is biased by 112 more. Infinity and NaN
+// need that shift twice.
+FloatLanes HalfToFloat(HalfLanes half) {
   constexpr std::uint32_t kRebias = 112u << 23;
-  const std::uint32_t magnitude = bits & 0x7fffu;
-  const std::uint32_t special = magnitude >= 0x7c00u ? kRebias : 0;
-  const auto normal = (magnitude << 13) + kRebias + special;
-  const auto subnormal = std::bit_cast<std::uint32_t>(
-      static_cast<float>(static_cast<std::int32_t>(magnitude)) * 0x1p-24f);
-  const std::uint32_t sign = (bits & 0x8000u) << 16;
-  return std::bit_cast<float>(sign | (magnitude < 0x400u ? subnormal : normal));
+  const auto bits = __builtin_convertvector(half, WordLanes);
+  const WordLanes magnitude = bits & 0x7fffu;
+  const WordLanes special = magnitude >= 0x7c00u ? WordLanes{} + kRebias : WordLanes{};
+  const WordLanes normal = (magnitude << 13) + kRebias + special;
+  const FloatLanes small =
+      __builtin_convertvector(std::bit_cast<IntLanes>(magnitude), FloatLanes) * 0x1p-24f;
+  const WordLanes sign = (bits & 0x8000u) << 16;
+  return std::bit_cast<FloatLanes>(sign |
+                                   (magnitude < 0x400u ? std::bit_cast<WordLanes>(small) : normal));
 }
 
-template <typename Element, typename Convert>
-void LoadEach(const void* address, std::size_t count, double* out, Convert convert) {
-  const auto* bytes = static_cast<const std::byte*>(address);
-  for (std::size_t i = 0; i < count; ++i) {
-    Element element{};
-    std::memcpy(&element, bytes + i * sizeof element, sizeof element);
-    out[i] = static_cast<double>(convert(element));
-  }
+// The other way, for numbers that binary16 has.
+HalfLanes FloatToHalf(FloatLanes value) {
+  constexpr std::uint32_t kRebias = 112u << 23, kInfinity = 0x7f800000u;
+  const auto bits = std::bit_cast<WordLanes>(value);
+  const WordLanes magnitude = bits & 0x7fffffffu;
+  const auto small = std::bit_cast<FloatLanes>(magnitude) * 0x1p24f;
+  const WordLanes subnormal =
+      std::bit_cast<WordLanes>(__builtin_convertvector(small, IntLanes)) & 0x3ffu;
+  const WordLanes normal = ((magnitude - kRebias) >> 13) & 0x7fffu;
+  const WordLanes special = magnitude > kInfinity ? WordLanes{} + 0x7e00u : WordLanes{} + 0x7c00u;
+  const WordLanes finite = magnitude < (113u << 23) ? subnormal : normal;
+  const WordLanes half = (magnitude >= kInfinity ? special : finite) | (bits >> 16 & 0x8000u);
+  return __builtin_convertvector(half, HalfLanes);
+}
+
+FloatLanes BFloatToFloat(HalfLanes bfloat) {
+  return std::bit_cast<FloatLanes>(__builtin_convertvector(bfloat, WordLanes) << 16);
+}
+
+// The other way, for numbers that bfloat16 has.
+HalfLanes FloatToBFloat(FloatLanes value) {
+  const auto bits = std::bit_cast<WordLanes>(value);
+  const WordLanes nan = (bits >> 16 & 0x8000u) | 0x7fc0u;
+  return __builtin_convertvector((bits & 0x7fffffffu) > 0x7f800000u ? nan : bits >> 16, HalfLanes);
+}
+
+Lanes ToLanes(FloatLanes value) { return __builtin_convertvector(value, Lanes); }
+
+// Of an exponent that a normal float64 has.
+constexpr double PowerOfTwo(int exponent) {
+  return std::bit_cast<double>(static_cast<std::uint64_t>(1023 + exponent) << 52);
+}
+
+// Rounds to nearest, ties to even, gradual underflow, overflow to infinity.
+template <int kFractionBits, int kMinExponent>
+Lanes RoundLanes(Lanes value) {
+  constexpr int kDropped = 52 - kFractionBits;
+  constexpr std::uint64_t kMask = (std::uint64_t{1} << kDropped) - 1;
+  // Adding it leaves no bits below those of a subnormal number.
+  constexpr double kShift = PowerOfTwo(kMinExponent - kFractionBits + 52);
+  constexpr double kOverflow = PowerOfTwo(2 - kMinExponent);
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  const Lanes magnitude = AbsOf(value);
+  const auto bits = std::bit_cast<LaneBits>(magnitude);
+  const LaneBits even = (bits >> kDropped) & 1;
+  const auto normal = std::bit_cast<Lanes>((bits + (kMask >> 1) + even) & ~kMask);
+  const Lanes subnormal = (magnitude + kShift) - kShift;
+  Lanes rounded = magnitude < PowerOfTwo(kMinExponent) ? subnormal : normal;
+  rounded = rounded >= kOverflow ? Broadcast(kInfinity) : rounded;
+  rounded = magnitude == magnitude ? rounded : magnitude;
+  return std::bit_cast<Lanes>(std::bit_cast<LaneBits>(rounded) |
+                              (std::bit_cast<LaneBits>(value) & (std::uint64_t{1} << 63)));
+}
+
+// Converts `count` elements, eight at a time.
+template <typename From, typename To, typename Convert>
+void ConvertEach(const void* from, std::size_t count, void* to, Convert convert) {
+  Vectorised([=] {
+    constexpr std::size_t kFrom = sizeof(From) / kLanes, kTo = sizeof(To) / kLanes;
+    const auto* in = static_cast<const std::byte*>(from);
+    auto* out = static_cast<std::byte*>(to);
+    std::size_t i = 0;
+    for (; i + kLanes <= count; i += kLanes) {
+      const To converted = convert(LoadAs<From>(in + i * kFrom));
+      std::memcpy(out + i * kTo, &converted, sizeof converted);
+    }
+    if (i == count) return;
+    From rest{};
+    std::memcpy(&rest, in + i * kFrom, (count - i) * kFrom);
+    const To converted = convert(rest);
+    std::memcpy(out + i * kTo, &converted, (count - i) * kTo);
+  });
 }
 
 }  // namespace
@@ -183,16 +250,21 @@ void LoadAll(DType dtype, const void* address, std::size_t count, double* out) {
   switch (dtype) {
     case DType::kNone: throw std::logic_error("a null tensor has no elements");
     case DType::kFloat64:
-      return LoadEach<double>(address, count, out, [](double value) { return value; });
+      if (count > 0) std::memcpy(out, address, count * sizeof(double));
+      return;
     case DType::kFloat32:
-      return LoadEach<float>(address, count, out, [](float value) { return value; });
+      return ConvertEach<FloatLanes, Lanes>(address, count, out,
+                                            [](FloatLanes value) { return ToLanes(value); });
     case DType::kInt32:
-      return LoadEach<std::int32_t>(address, count, out, [](std::int32_t value) { return value; });
-    case DType::kFloat16: return LoadEach<std::uint16_t>(address, count, out, HalfToFloat);
-    case DType::kBFloat16:
-      return LoadEach<std::uint16_t>(address, count, out, [](std::uint16_t bits) {
-        return std::bit_cast<float>(std::uint32_t{bits} << 16);
+      return ConvertEach<IntLanes, Lanes>(address, count, out, [](IntLanes value) {
+        return __builtin_convertvector(value, Lanes);
       });
+    case DType::kFloat16:
+      return ConvertEach<HalfLanes, Lanes>(
+          address, count, out, [](HalfLanes value) { return ToLanes(HalfToFloat(value)); });
+    case DType::kBFloat16:
+      return ConvertEach<HalfLanes, Lanes>(
+          address, count, out, [](HalfLanes value) { return ToLanes(BFloatToFloat(value)); });
   }
 }
 
@@ -226,6 +298,41 @@ double Round(DType dtype, double value) {
   double storage = 0;
   Store(dtype, value, &storage);
   return Load(dtype, &storage);
+}
+
+void StoreAll(DType dtype, const double* values, std::size_t count, void* address) {
+  const auto narrow = [](Lanes rounded) { return __builtin_convertvector(rounded, FloatLanes); };
+  switch (dtype) {
+    case DType::kFloat32: return ConvertEach<Lanes, FloatLanes>(values, count, address, narrow);
+    case DType::kFloat16:
+      return ConvertEach<Lanes, HalfLanes>(values, count, address, [=](Lanes value) {
+        return FloatToHalf(narrow(RoundLanes<10, -14>(value)));
+      });
+    case DType::kBFloat16:
+      return ConvertEach<Lanes, HalfLanes>(values, count, address, [=](Lanes value) {
+        return FloatToBFloat(narrow(RoundLanes<7, -126>(value)));
+      });
+    case DType::kNone:
+    case DType::kInt32:
+    case DType::kFloat64: break;
+  }
+  auto* bytes = static_cast<std::byte*>(address);
+  for (std::size_t i = 0; i < count; ++i) Store(dtype, values[i], bytes + i * SizeOf(dtype));
+}
+
+void RoundAll(DType dtype, const double* values, std::size_t count, double* out) {
+  const auto round_each = [=](auto round) { ConvertEach<Lanes, Lanes>(values, count, out, round); };
+  switch (dtype) {
+    case DType::kFloat32:
+      return round_each([](Lanes value) { return RoundLanes<23, -126>(value); });
+    case DType::kFloat16: return round_each([](Lanes value) { return RoundLanes<10, -14>(value); });
+    case DType::kBFloat16:
+      return round_each([](Lanes value) { return RoundLanes<7, -126>(value); });
+    case DType::kNone:
+    case DType::kInt32:
+    case DType::kFloat64: break;
+  }
+  throw std::logic_error("no narrow binary format");
 }
 
 Preimage RoundingPreimage(DType dtype, const void* address) {

@@ -35,8 +35,8 @@ DType ParseDTypeOrNone(std::string_view name);
 /// The element at `address` (no alignment needed), exactly.
 double Load(DType dtype, const void* address);
 
-/// `count` consecutive elements from `address` on, exactly as Load() reads each of them: about a
-/// nanosecond per element.
+/// `count` consecutive elements from `address` on, exactly as Load() reads each of them: a fraction
+/// of a nanosecond per element.
 void LoadAll(DType dtype, const void* address, std::size_t count, double* out);
 
 /// Rounds `value` once to `dtype` (nearest, ties to even, gradual underflow, overflow to infinity;
@@ -44,8 +44,14 @@ void LoadAll(DType dtype, const void* address, std::size_t count, double* out);
 /// A NaN becomes a quiet NaN with the sign of `value`.
 void Store(DType dtype, double value, void* address);
 
+/// `count` consecutive elements from `address` on, exactly as Store() makes each of them.
+void StoreAll(DType dtype, const double* values, std::size_t count, void* address);
+
 /// `value` rounded once to `dtype`, as Store() does.
 double Round(DType dtype, double value);
+
+/// `count` values rounded once to `dtype`, as Round() does each. Float types only.
+void RoundAll(DType dtype, const double* values, std::size_t count, double* out);
 
 /// The real numbers that round to one finite or infinite element: every v with
 /// low <= v <= high. Both ends are exact in float64, and belong to the interval only if

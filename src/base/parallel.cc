@@ -3,15 +3,78 @@
 
 #include <algorithm>
 #include <atomic>
+#include <condition_variable>
 #include <exception>
 #include <mutex>
 #include <thread>
 #include <vector>
 
 namespace normgrad {
+namespace {
+
+/// Threads that wait for work: to start one takes longer than a small case.
+class Helpers {
+ public:
+  ~Helpers() {
+    {
+      const std::lock_guard lock(mutex_);
+      stop_ = true;
+    }
+    work_there_.notify_all();
+  }
+
+  /// Calls `work` here and on up to `count` other threads at the same time; those that come when it
+  /// is done here are not waited for. Only here while the helpers are busy for somebody else.
+  void Run(std::size_t count, const std::function<void()>& work) {
+    if (count == 0 || busy_.test_and_set()) {
+      work();
+      return;
+    }
+    {
+      const std::lock_guard lock(mutex_);
+      while (threads_.size() < count) threads_.emplace_back([this] { Serve(); });
+      work_ = &work;
+      wanted_ = count;
+    }
+    work_there_.notify_all();
+    work();
+    {
+      std::unique_lock lock(mutex_);
+      wanted_ = 0;
+      work_done_.wait(lock, [this] { return working_ == 0; });
+    }
+    busy_.clear();
+  }
+
+ private:
+  void Serve() {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      work_there_.wait(lock, [this] { return stop_ || wanted_ > 0; });
+      if (stop_) return;
+      --wanted_, ++working_;
+      const std::function<void()>& work = *work_;
+      lock.unlock();
+      work();
+      lock.lock();
+      if (--working_ == 0) work_done_.notify_one();
+    }
+  }
+
+  std::atomic_flag busy_;
+  std::mutex mutex_;  // guards what follows, but for threads_, which the one that is busy owns
+  std::condition_variable work_there_, work_done_;
+  const std::function<void()>* work_ = nullptr;
+  std::size_t wanted_ = 0, working_ = 0;  // threads
+  bool stop_ = false;
+  std::vector<std::jthread> threads_;
+};
+
+}  // namespace
 
 void ParallelFor(std::size_t count, unsigned threads,
                  const std::function<void(std::size_t)>& body) {
+  static Helpers helpers;
   std::atomic<std::size_t> next = 0;
   std::exception_ptr failure;
   std::mutex failure_mutex;
@@ -24,12 +87,8 @@ void ParallelFor(std::size_t count, unsigned threads,
       next = count;
     }
   };
-  const std::size_t helpers = std::min<std::size_t>(std::max(threads, 1U), count);
-  {
-    std::vector<std::jthread> pool;
-    for (std::size_t i = 1; i < helpers; ++i) pool.emplace_back(work);
-    work();
-  }
+  const std::size_t all = std::min<std::size_t>(std::max(threads, 1U), count);
+  helpers.Run(all > 0 ? all - 1 : 0, work);
   if (failure) std::rethrow_exception(failure);
 }
 

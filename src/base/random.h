@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string_view>
 
 namespace normgrad {
@@ -9,6 +11,10 @@ namespace normgrad {
 /// 64-bit FNV-1a of `text`, continued from `hash`. Stable across platforms and releases: seeds and
 /// case hashes in reports depend on it.
 std::uint64_t HashText(std::string_view text, std::uint64_t hash = 0xcbf29ce484222325ULL);
+
+/// A hash of `bytes` and their number, continued from `hash`, at the speed of memory. Stable across
+/// platforms with the same byte order.
+std::uint64_t HashBytes(std::span<const std::byte> bytes, std::uint64_t hash);
 
 /// A counter-based stream of random numbers: element `index` is a pure function of (key, index), so
 /// elements can be made in any order, by any number of threads, again and again.
@@ -27,6 +33,9 @@ class RandomStream {
 
   /// Standard normal (Box-Muller over two uniforms of the same index).
   double Normal(std::uint64_t index) const;
+
+  /// Normal(first), Normal(first + 1), … as many as `out` takes: some nanoseconds each.
+  void Normals(std::uint64_t first, std::span<double> out) const;
 
  private:
   std::uint64_t key_;

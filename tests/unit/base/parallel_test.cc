@@ -39,6 +39,20 @@ TEST_P(ParallelForOnThreads, RethrowsAndStopsHandingOutIndices) {
   EXPECT_LE(calls, std::max(GetParam(), 1U));
 }
 
+TEST(ParallelFor, MayBeCalledFromWithinABodyAndFromSeveralThreads) {
+  std::vector<std::atomic<int>> calls(64);
+  const auto nested = [&] {
+    ParallelFor(8, 3, [&](std::size_t i) {
+      ParallelFor(8, 3, [&](std::size_t j) { ++calls[8 * i + j]; });
+    });
+  };
+  {
+    const std::jthread other(nested);
+    for (int i = 0; i < 100; ++i) nested();
+  }
+  EXPECT_TRUE(std::ranges::all_of(calls, [](const auto& n) { return n == 101; }));
+}
+
 TEST(ParallelFor, StaysOnTheCallersThreadWhenAskedForOne) {
   std::thread::id seen;
   ParallelFor(1, 1, [&](std::size_t) { seen = std::this_thread::get_id(); });

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+namespace normgrad {
+
+/// Loops over plain arrays at the speed of the processor's vectors: eight elements at a time, in
+/// the vector extension of GNU C++, where arithmetic, comparison and `mask ? a : b` work lane by
+/// lane. The compiler makes of them what vectors there are. Nothing is fused or reordered, so that
+/// results have the same bits on every processor.
+
+inline constexpr std::size_t kLanes = 8;
+
+using Lanes = double __attribute__((vector_size(kLanes * sizeof(double))));
+using LaneBits = std::uint64_t __attribute__((vector_size(kLanes * sizeof(std::uint64_t))));
+using LaneMask = std::int64_t __attribute__((vector_size(kLanes * sizeof(std::int64_t))));
+
+/// Eight elements of a device's dtypes, or their bits.
+using FloatLanes = float __attribute__((vector_size(kLanes * sizeof(float))));
+using IntLanes = std::int32_t __attribute__((vector_size(kLanes * sizeof(std::int32_t))));
+using WordLanes = std::uint32_t __attribute__((vector_size(kLanes * sizeof(std::uint32_t))));
+using HalfLanes = std::uint16_t __attribute__((vector_size(kLanes * sizeof(std::uint16_t))));
+
+/// Eight consecutive elements from `address` on, which needs no alignment.
+template <typename Vector>
+inline Vector LoadAs(const void* address) {
+  Vector vector;
+  std::memcpy(&vector, address, sizeof vector);
+  return vector;
+}
+
+/// The first `count` of them, at most kLanes, and zeros behind.
+inline Lanes LoadLanes(const double* from, std::size_t count) {
+  if (count == kLanes) return LoadAs<Lanes>(from);
+  Lanes lanes{};
+  for (std::size_t k = 0; k < count; ++k) lanes[k] = from[k];
+  return lanes;
+}
+
+inline Lanes LoadLanes(const double* from) { return LoadLanes(from, kLanes); }
+
+/// Stores the first `count` of them, at most kLanes.
+inline void StoreLanes(Lanes lanes, std::size_t count, double* to) {
+  std::memcpy(to, &lanes, count == kLanes ? sizeof lanes : count * sizeof(double));
+}
+
+inline void StoreLanes(Lanes lanes, double* to) { StoreLanes(lanes, kLanes, to); }
+
+inline Lanes Broadcast(double value) { return Lanes{} + value; }
+
+inline Lanes AbsOf(Lanes lanes) {
+  return std::bit_cast<Lanes>(std::bit_cast<LaneBits>(lanes) & ~(std::uint64_t{1} << 63));
+}
+
+/// The larger of each pair, `a` where one is NaN.
+inline Lanes MaxOf(Lanes a, Lanes b) { return b > a ? b : a; }
+
+/// Whether a mask holds anywhere.
+inline bool AnyOf(LaneMask mask) {
+  std::int64_t any = 0;
+  for (std::size_t k = 0; k < kLanes; ++k) any |= mask[k];
+  return any != 0;
+}
+
+/// The vectors a loop is compiled for.
+enum class Vectors { kBaseline, kAvx2, kAvx512 };
+
+/// The widest that this processor has, or those of LimitVectors() if they are narrower.
+Vectors WidestVectors();
+
+/// Lets tests compare; not while anything runs.
+void LimitVectors(Vectors widest);
+
+#if defined(__x86_64__)
+template <typename Body>
+[[gnu::target("arch=x86-64-v4"), gnu::flatten, gnu::noinline]] auto RunForAvx512(Body body) {
+  return body();
+}
+
+template <typename Body>
+[[gnu::target("arch=x86-64-v3"), gnu::flatten, gnu::noinline]] auto RunForAvx2(Body body) {
+  return body();
+}
+#endif
+
+/// Calls `body`, compiled with everything it calls for the widest vectors of this processor. What
+/// it captures by value the compiler can keep in registers; vectors it must neither capture by
+/// value nor return, because how they are passed depends on what a function is compiled for.
+template <typename Body>
+auto Vectorised(Body body) {
+  static_assert(alignof(Body) < alignof(Lanes));
+#if defined(__x86_64__)
+  switch (WidestVectors()) {
+    case Vectors::kAvx512: return RunForAvx512(body);
+    case Vectors::kAvx2: return RunForAvx2(body);
+    case Vectors::kBaseline: break;
+  }
+#endif
+  return body();
+}
+
+}  // namespace normgrad
