@@ -86,29 +86,33 @@ Counted CountedBy(const Normalisation& call) {
 }
 
 std::vector<std::vector<double>> Statistics(const Dims& dims, double eps,
-                                            std::span<const HostTensor> tensors) {
+                                            std::span<const HostTensor> tensors, unsigned threads) {
   const Normalisation call = CallOf(dims, tensors);
-  std::vector<std::vector<double>> statistics = StatisticsOf(call, eps);
+  std::vector<std::vector<double>> statistics = StatisticsOf(call, eps, threads);
   const double n = CountedBy(call).n.high;
   const auto size = static_cast<double>(std::max<std::size_t>(call.SetSize(), 1));
-  std::vector<double> sum_dy(call.sets.count), sum_dy_xmu(call.sets.count), dy(kTile), x(kTile);
-  for (std::size_t channel = 0; channel < call.sets.count; ++channel) {
-    const double mean = statistics[0][channel];
-    DotSum terms, products;
-    ForEachTile(
-        call.sets, call.elements, channel,
-        [&](std::size_t first, std::size_t count, std::size_t place) {
-          call.Load(kGradOut, first, count, dy.data() + place);
-          call.Load(kInput, first, count, x.data() + place);
-        },
-        [&](std::size_t count) {
-          for (std::size_t i = 0; i < count; ++i) x[i] -= mean;
-          terms.AddTerms(dy.data(), count);
-          products.AddProducts(x.data(), dy.data(), count);
-        });
-    sum_dy[channel] = Divide(Multiply(terms.Get().value, n), {size, 0}).high;
-    sum_dy_xmu[channel] = Divide(Multiply(products.Get().value, n), {size, 0}).high;
-  }
+  std::vector<double> sum_dy(call.sets.count), sum_dy_xmu(call.sets.count);
+  ForEachRowGroup(call.sets.count, call.SetSize(), threads, [&](Range channels) {
+    std::vector<double> dy(kTile), x(kTile);
+    for (std::size_t i = 0; i < channels.count; ++i) {
+      const std::size_t channel = channels.first + i;
+      const double mean = statistics[0][channel];
+      DotSum terms, products;
+      ForEachTile(
+          call.sets, call.elements, channel,
+          [&](std::size_t first, std::size_t count, std::size_t place) {
+            call.Load(kGradOut, first, count, dy.data() + place);
+            call.Load(kInput, first, count, x.data() + place);
+          },
+          [&](std::size_t count) {
+            for (std::size_t k = 0; k < count; ++k) x[k] -= mean;
+            terms.AddTerms(dy.data(), count);
+            products.AddProducts(x.data(), dy.data(), count);
+          });
+      sum_dy[channel] = Divide(Multiply(terms.Get().value, n), {size, 0}).high;
+      sum_dy_xmu[channel] = Divide(Multiply(products.Get().value, n), {size, 0}).high;
+    }
+  });
   statistics.push_back(std::move(sum_dy));
   statistics.push_back(std::move(sum_dy_xmu));
   return statistics;

@@ -8,22 +8,22 @@
 namespace normgrad {
 namespace {
 
-constexpr std::size_t kLanes = 8;
-
-// Adds a term to one lane or column. Everything is by reference to locals or distinct arrays, which
-// lets loops over it vectorise.
-inline void AddTerm(DoubleDouble term, double& high, double& low, double& magnitude,
-                    double& energy) {
-  const DoubleDouble sum = TwoSum(high, term.high);
-  high = sum.high;
-  low += sum.low + term.low;
-  magnitude += std::fabs(term.high);
-  energy += term.high * term.high;
+// Adds term(i, lanes) to `sums` for i = 0, kLanes, … below count: of the `lanes` elements from i
+// on, and zeros behind them.
+template <typename Term>
+void AddAll(std::size_t count, Term term, LaneSums* sums) {
+  Vectorised([=] {
+    LaneSums local = *sums;  // the compiler must assume that the terms may lie in `sums`
+    std::size_t i = 0;
+    for (; i + kLanes <= count; i += kLanes) local.Add(term(i, kLanes));
+    if (i < count) local.Add(term(i, count - i));
+    *sums = local;
+  });
 }
 
-double SumOf(std::span<const double> values) {
+double SumOf(Lanes lanes) {
   double sum = 0;
-  for (const double value : values) sum += value;
+  for (std::size_t k = 0; k < kLanes; ++k) sum += lanes[k];
   return sum;
 }
 
@@ -55,51 +55,50 @@ Totals Scale(const Totals& totals, double factor) {
           totals.energy * factor * factor};
 }
 
-template <typename Term>
-void DotSum::Add(std::size_t count, Term term) {
-  // Copies, because the compiler must assume that the terms may lie in this object.
-  Lanes high = high_, low = low_, magnitude = magnitude_, energy = energy_;
-  std::size_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) {
-    for (std::size_t k = 0; k < kLanes; ++k) {
-      AddTerm(term(i + k), high[k], low[k], magnitude[k], energy[k]);
-    }
-  }
-  for (std::size_t k = 0; i + k < count; ++k) {
-    AddTerm(term(i + k), high[k], low[k], magnitude[k], energy[k]);
-  }
-  high_ = high, low_ = low, magnitude_ = magnitude, energy_ = energy;
-}
-
 void DotSum::AddProducts(const double* a, const double* b, std::size_t count) {
-  Add(count, [=](std::size_t i) { return TwoProduct(a[i], b[i]); });
+  const auto term = [=](std::size_t i, std::size_t lanes) {
+    return TwoProduct(LoadLanes(a + i, lanes), LoadLanes(b + i, lanes));
+  };
+  AddAll(count, term, &sums_);
 }
 
 void DotSum::AddTerms(const double* a, std::size_t count) {
-  Add(count, [=](std::size_t i) { return DoubleDouble{a[i], 0}; });
+  const auto term = [=](std::size_t i, std::size_t lanes) {
+    return Compensated<Lanes>{LoadLanes(a + i, lanes), Lanes{}};
+  };
+  AddAll(count, term, &sums_);
 }
 
 Totals DotSum::Get() const {
   DoubleDouble total;
   for (std::size_t k = 0; k < kLanes; ++k) {
-    const DoubleDouble sum = TwoSum(total.high, high_[k]);
-    total = {sum.high, total.low + (sum.low + low_[k])};
+    const DoubleDouble sum = TwoSum(total.high, sums_.high[k]);
+    total = {sum.high, total.low + (sum.low + sums_.low[k])};
   }
-  return {TwoSum(total.high, total.low), SumOf(magnitude_), SumOf(energy_)};
+  return {TwoSum(total.high, total.low), SumOf(sums_.magnitude), SumOf(sums_.energy)};
 }
 
 ColumnSums::ColumnSums(std::size_t columns)
     : high_(columns), low_(columns), magnitude_(columns), energy_(columns) {}
 
-void ColumnSums::AddRow(const double* terms, double factor) {
-  double* const high = high_.data();
-  double* const low = low_.data();
-  double* const magnitude = magnitude_.data();
-  double* const energy = energy_.data();
-  const std::size_t count = Columns();
-  for (std::size_t i = 0; i < count; ++i) {
-    AddTerm(TwoProduct(terms[i], factor), high[i], low[i], magnitude[i], energy[i]);
-  }
+void ColumnSums::AddRows(const double* terms, const double* factors, std::size_t rows) {
+  Vectorised([=, count = Columns(), high = high_.data(), low = low_.data(),
+              magnitude = magnitude_.data(), energy = energy_.data()] {
+    // The sums of eight columns stay in registers while the rows go by.
+    for (std::size_t i = 0; i < count; i += kLanes) {
+      const std::size_t lanes = std::min(kLanes, count - i);
+      LaneSums sums{LoadLanes(high + i, lanes), LoadLanes(low + i, lanes),
+                    LoadLanes(magnitude + i, lanes), LoadLanes(energy + i, lanes)};
+      for (std::size_t row = 0; row < rows; ++row) {
+        const Lanes term = LoadLanes(terms + row * count + i, lanes);
+        sums.Add(TwoProduct(term, Broadcast(factors[row])));
+      }
+      StoreLanes(sums.high, lanes, high + i);
+      StoreLanes(sums.low, lanes, low + i);
+      StoreLanes(sums.magnitude, lanes, magnitude + i);
+      StoreLanes(sums.energy, lanes, energy + i);
+    }
+  });
 }
 
 void ColumnSums::Merge(const ColumnSums& later) {
@@ -117,24 +116,28 @@ Totals ColumnSums::At(std::size_t column) const {
   return {TwoSum(high_[column], low_[column]), magnitude_[column], energy_[column]};
 }
 
-double MaxMagnitude(std::span<const double> values) {
-  constexpr double kLargest = std::numeric_limits<double>::max();
-  // In lanes, because a single running maximum waits for itself and does not vectorise.
-  std::array<double, kLanes> largest{};
-  std::size_t i = 0;
-  for (; i + kLanes <= values.size(); i += kLanes) {
-    for (std::size_t k = 0; k < kLanes; ++k) {
-      const double magnitude = std::fabs(values[i + k]);
-      const double finite = magnitude <= kLargest ? magnitude : 0;
-      largest[k] = finite > largest[k] ? finite : largest[k];
+void MultiplyAll(const double* a, const double* b, std::size_t count, double* product) {
+  Vectorised([=] {
+    for (std::size_t i = 0; i < count; i += kLanes) {
+      const std::size_t lanes = std::min(kLanes, count - i);
+      StoreLanes(LoadLanes(a + i, lanes) * LoadLanes(b + i, lanes), lanes, product + i);
     }
-  }
-  double result = *std::ranges::max_element(largest);
-  for (; i < values.size(); ++i) {
-    const double magnitude = std::fabs(values[i]);
-    if (magnitude <= kLargest) result = std::max(result, magnitude);
-  }
-  return result;
+  });
+}
+
+double MaxMagnitude(std::span<const double> values) {
+  return Vectorised([=] {
+    constexpr double kLargest = std::numeric_limits<double>::max();
+    Lanes largest{};
+    for (std::size_t i = 0; i < values.size(); i += kLanes) {
+      const std::size_t lanes = std::min(kLanes, values.size() - i);
+      const Lanes magnitude = AbsOf(LoadLanes(values.data() + i, lanes));
+      largest = MaxOf(largest, magnitude <= kLargest ? magnitude : Lanes{});
+    }
+    double result = 0;
+    for (std::size_t k = 0; k < kLanes; ++k) result = std::max(result, largest[k]);
+    return result;
+  });
 }
 
 }  // namespace normgrad

@@ -1,36 +1,46 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <span>
 #include <vector>
 
+#include "base/lanes.h"
+
 namespace normgrad {
 
 /// The unevaluated sum high + low, |low| at most about an ulp of high: some 106 bits.
-struct DoubleDouble {
-  double high = 0;
-  double low = 0;
+template <typename Number>
+struct Compensated {
+  Number high{}, low{};
 };
 
-/// a + b exactly (Knuth's TwoSum: six operations, no condition on the order of a and b).
-inline DoubleDouble TwoSum(double a, double b) {
-  const double sum = a + b;
-  const double b_part = sum - a;
+using DoubleDouble = Compensated<double>;
+
+/// a + b exactly (Knuth's TwoSum: six operations, no condition on the order of a and b), lane by
+/// lane where they are Lanes.
+template <typename Number>
+inline Compensated<Number> TwoSum(Number a, Number b) {
+  const Number sum = a + b;
+  const Number b_part = sum - a;
   return {sum, (a - (sum - b_part)) + (b - b_part)};
 }
+
+inline DoubleDouble TwoSum(double a, double b) { return TwoSum<double>(a, b); }
 
 /// a * b exactly if b has at most 26 significant bits, as every device dtype has, and |a| is below
 /// 2^996 (Veltkamp's splitting and Dekker's product: no fused multiply-add, which is a library call
 /// on baseline x86-64).
-inline DoubleDouble TwoProduct(double a, double b) {
+template <typename Number>
+inline Compensated<Number> TwoProduct(Number a, Number b) {
   constexpr double kSplitter = 0x1p27 + 1;
-  const double scaled = kSplitter * a;
-  const double head = scaled - (scaled - a), tail = a - head;
-  const double product = a * b;
+  const Number scaled = kSplitter * a;
+  const Number head = scaled - (scaled - a), tail = a - head;
+  const Number product = a * b;
   return {product, (head * b - product) + tail * b};
 }
+
+inline DoubleDouble TwoProduct(double a, double b) { return TwoProduct<double>(a, b); }
 
 /// a * b to about 2^-100, under the conditions of TwoProduct().
 DoubleDouble Multiply(DoubleDouble a, double b);
@@ -51,6 +61,19 @@ struct Totals {
 /// The totals of the terms factor * t; factor as b in TwoProduct().
 Totals Scale(const Totals& totals, double factor);
 
+/// Compensated sums under way, one per lane: error of each as DotSum's.
+struct LaneSums {
+  Lanes high{}, low{}, magnitude{}, energy{};
+
+  void Add(Compensated<Lanes> term) {
+    const Compensated<Lanes> sum = TwoSum(high, term.high);
+    high = sum.high;
+    low += sum.low + term.low;
+    magnitude += AbsOf(term.high);
+    energy += term.high * term.high;
+  }
+};
+
 /// One compensated sum of terms or products, added in eight lanes chosen by index: its bits depend
 /// on the terms only, not on the compiler's choice of vector length.
 ///
@@ -68,11 +91,7 @@ class DotSum {
   Totals Get() const;
 
  private:
-  template <typename Term>
-  void Add(std::size_t count, Term term);
-
-  using Lanes = std::array<double, 8>;
-  Lanes high_{}, low_{}, magnitude_{}, energy_{};
+  LaneSums sums_;
 };
 
 /// Compensated sums over the rows of a matrix, one per column; errors as DotSum's.
@@ -82,8 +101,9 @@ class ColumnSums {
 
   std::size_t Columns() const { return high_.size(); }
 
-  /// Adds terms[i] * factor to column i; factor as b in TwoProduct().
-  void AddRow(const double* terms, double factor);
+  /// Adds terms[r * Columns() + i] * factors[r], for every row r < rows in turn, to column i;
+  /// factors as b in TwoProduct().
+  void AddRows(const double* terms, const double* factors, std::size_t rows);
 
   /// Adds the sums of later rows.
   void Merge(const ColumnSums& later);
@@ -94,6 +114,9 @@ class ColumnSums {
  private:
   std::vector<double> high_, low_, magnitude_, energy_;
 };
+
+/// a[i] * b[i] for every i < count, each rounded; `product` may be one of them.
+void MultiplyAll(const double* a, const double* b, std::size_t count, double* product);
 
 /// The largest finite |value|, 0 for none: elements that depend on another value are not finite
 /// themselves and need no range.

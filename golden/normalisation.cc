@@ -4,6 +4,8 @@
 #include <cmath>
 #include <utility>
 
+#include "golden/partition.h"
+
 namespace normgrad {
 namespace {
 
@@ -12,28 +14,35 @@ struct Moments {
   double mean = 0, rstd = 0;
 };
 
-std::vector<Moments> AllMoments(const Normalisation& call, double eps) {
-  std::vector<Moments> all(call.sets.count);
-  std::vector<double> x(kTile);
+Moments MomentsOf(const Normalisation& call, double eps, std::size_t set, std::span<double> x) {
   const auto load = [&](std::size_t first, std::size_t count, std::size_t place) {
     call.Load(call.x, first, count, x.data() + place);
   };
   const auto size = static_cast<double>(std::max<std::size_t>(call.SetSize(), 1));
-  for (std::size_t set = 0; set < all.size(); ++set) {
-    double& mean = all[set].mean;
-    if (call.mean != kNoParam) {
-      DotSum sum;
-      ForEachTile(call.sets, call.elements, set, load,
-                  [&](std::size_t count) { sum.AddTerms(x.data(), count); });
-      mean = Divide(sum.Get().value, {size, 0}).high;
-    }
-    DotSum squares;
-    ForEachTile(call.sets, call.elements, set, load, [&](std::size_t count) {
-      for (std::size_t i = 0; i < count; ++i) x[i] -= mean;
-      squares.AddProducts(x.data(), x.data(), count);
-    });
-    all[set].rstd = 1 / std::sqrt(squares.Get().value.high / size + eps);
+  Moments moments;
+  if (call.mean != kNoParam) {
+    DotSum sum;
+    ForEachTile(call.sets, call.elements, set, load,
+                [&](std::size_t count) { sum.AddTerms(x.data(), count); });
+    moments.mean = Divide(sum.Get().value, {size, 0}).high;
   }
+  DotSum squares;
+  ForEachTile(call.sets, call.elements, set, load, [&](std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) x[i] -= moments.mean;
+    squares.AddProducts(x.data(), x.data(), count);
+  });
+  moments.rstd = 1 / std::sqrt(squares.Get().value.high / size + eps);
+  return moments;
+}
+
+std::vector<Moments> AllMoments(const Normalisation& call, double eps, unsigned threads) {
+  std::vector<Moments> all(call.sets.count);
+  ForEachRowGroup(all.size(), call.SetSize(), threads, [&](Range sets) {
+    std::vector<double> x(kTile);
+    for (std::size_t set = sets.first; set < sets.first + sets.count; ++set) {
+      all[set] = MomentsOf(call, eps, set, x);
+    }
+  });
   return all;
 }
 
@@ -70,10 +79,11 @@ void Normalisation::LoadScales(std::size_t first, std::size_t count, double* out
   }
 }
 
-std::vector<std::vector<double>> StatisticsOf(const Normalisation& call, double eps) {
+std::vector<std::vector<double>> StatisticsOf(const Normalisation& call, double eps,
+                                              unsigned threads) {
   std::vector<double> mean, rstd;
   mean.reserve(call.sets.count), rstd.reserve(call.sets.count);
-  for (const Moments& moments : AllMoments(call, eps)) {
+  for (const Moments& moments : AllMoments(call, eps, threads)) {
     mean.push_back(moments.mean), rstd.push_back(moments.rstd);
   }
   if (call.mean == kNoParam) return {std::move(rstd)};
@@ -81,7 +91,7 @@ std::vector<std::vector<double>> StatisticsOf(const Normalisation& call, double 
 }
 
 std::vector<double> ForwardOf(const Normalisation& call, double eps) {
-  const std::vector<Moments> moments = AllMoments(call, eps);
+  const std::vector<Moments> moments = AllMoments(call, eps, 1);
   std::vector<double> y(call.elements);
   for (std::size_t i = 0; i < y.size(); ++i) {
     const auto [mean, rstd] = moments[call.sets.OwnerOf(i)];
@@ -106,11 +116,13 @@ Totals ConditionOf(const Totals& products, const Totals& shifts) {
 
 void ReachOf(Profile profile, double mean, const double* x, std::size_t count, double* reach) {
   const double magnitude = std::fabs(mean);
-  if (profile == Profile::kExpanded) {
-    for (std::size_t i = 0; i < count; ++i) reach[i] = std::fabs(x[i]) + magnitude;
-  } else {
-    for (std::size_t i = 0; i < count; ++i) reach[i] = std::fabs(x[i] - mean);
-  }
+  Vectorised([=] {
+    if (profile == Profile::kExpanded) {
+      for (std::size_t i = 0; i < count; ++i) reach[i] = std::fabs(x[i]) + magnitude;
+    } else {
+      for (std::size_t i = 0; i < count; ++i) reach[i] = std::fabs(x[i] - mean);
+    }
+  });
 }
 
 void Line::Evaluate(const double* p, const double* x, const double* reach, std::size_t count,
@@ -118,26 +130,23 @@ void Line::Evaluate(const double* p, const double* x, const double* reach, std::
   // p - intercept - slope * x. That it may cancel more costs nothing here.
   const DoubleDouble intercept = Subtract(offset, Multiply(slope, mean));
   const double height = std::fabs(offset.high), steepness = std::fabs(slope.high);
-  // A copy, because the compiler must assume that value and local may point into this object.
-  const auto evaluate = [=, line = *this](auto subtract_intercept) {
-    const double scale = std::fabs(line.factor);
-    for (std::size_t i = 0; i < count; ++i) {
-      const DoubleDouble product = TwoProduct(line.slope.high, x[i]);
-      DoubleDouble difference = TwoSum(p[i], -product.high);
-      difference.low -= product.low + line.slope.low * x[i];
-      difference = subtract_intercept(difference);
-      value[i] = line.factor * (difference.high + difference.low);
-      local[i] = scale * (std::fabs(p[i]) + height + steepness * reach[i]);
+  const double scale = std::fabs(factor);
+  Vectorised([=, line = *this] {
+    for (std::size_t i = 0; i < count; i += kLanes) {
+      const std::size_t lanes = std::min(kLanes, count - i);
+      const Lanes xs = LoadLanes(x + i, lanes), ps = LoadLanes(p + i, lanes);
+      const auto product = TwoProduct(Broadcast(line.slope.high), xs);
+      auto difference = TwoSum(ps, -product.high);
+      difference.low -= product.low + line.slope.low * xs;
+      if (intercept.high != 0) {  // never so without a mean
+        const auto rest = TwoSum(difference.high, Broadcast(-intercept.high));
+        difference = {rest.high, rest.low + (difference.low - intercept.low)};
+      }
+      StoreLanes(line.factor * (difference.high + difference.low), lanes, value + i);
+      const Lanes magnitude = AbsOf(ps) + height + steepness * LoadLanes(reach + i, lanes);
+      StoreLanes(scale * magnitude, lanes, local + i);
     }
-  };
-  if (intercept.high == 0) {  // always so without a mean
-    evaluate([](DoubleDouble difference) { return difference; });
-  } else {
-    evaluate([=](DoubleDouble difference) {
-      const DoubleDouble rest = TwoSum(difference.high, -intercept.high);
-      return DoubleDouble{rest.high, rest.low + (difference.low - intercept.low)};
-    });
-  }
+  });
 }
 
 }  // namespace normgrad

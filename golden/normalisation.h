@@ -82,7 +82,8 @@ void ForEachTile(const Deal& deal, std::size_t elements, std::size_t owner, Load
 
 /// What Oracle::statistics returns for an operator with the statistics mean, if any, and
 /// rstd = 1 / sqrt(mean of (x - mean)^2 + eps). The mean of nothing is zero.
-std::vector<std::vector<double>> StatisticsOf(const Normalisation& call, double eps);
+std::vector<std::vector<double>> StatisticsOf(const Normalisation& call, double eps,
+                                              unsigned threads);
 
 /// (x - mean) * rstd * scale + bias, as Oracle::forward.
 std::vector<double> ForwardOf(const Normalisation& call, double eps);

@@ -69,9 +69,11 @@ struct Oracle {
 
   /// What the forward pass, and a reduction before the backward pass, leave behind, in float64 over
   /// the (already rounded) other inputs: the elements of every kStatistic and kChannelSum input, in
-  /// the order of the params, not rounded to its dtype. Those inputs are not read.
+  /// the order of the params, not rounded to its dtype. Those inputs are not read. `threads` does
+  /// not show.
   std::vector<std::vector<double>> (*statistics)(const Dims& dims, double eps,
-                                                 std::span<const HostTensor> tensors);
+                                                 std::span<const HostTensor> tensors,
+                                                 unsigned threads);
 
   /// Walks the outputs once and hands them to `consume` block by block, from up to `threads`
   /// threads at a time, every element exactly once; values do not depend on `threads`. Outputs that

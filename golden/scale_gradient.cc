@@ -105,34 +105,52 @@ class ScalePass {
     if (wants_dscale_ && centred_) partial->deviations = ColumnSums(width);
     if (wants_dbias_) partial->terms = ColumnSums(width);
     // Rows of a tile as wide as the matrix are adjacent: narrow ones are loaded many at a time.
-    const std::size_t batch = width == all ? std::max<std::size_t>(kTile / width, 1) : 1;
+    const std::size_t stretch = width == all ? std::max<std::size_t>(kTile / width, 1) : 1;
+    constexpr std::size_t kLeastRows = 8;  // enough to keep sums in registers for a while
+    const std::size_t batch = DivideUp(kLeastRows, stretch) * stretch;
     std::vector<double> dy(batch * width), x(batch * width), product(batch * width);
-    std::vector<double> mean(batch), rstd(batch);
+    std::vector<double> mean(batch), rstd(batch), ones(batch, 1);
     for (std::size_t done = 0; done < rows.count; done += batch) {
-      const std::size_t row = rows.first + done, count = std::min(batch, rows.count - done);
-      const std::size_t index = row * all + columns.first, elements = count * width;
-      call_.Load(call_.dy, index, elements, dy.data());
-      const auto add = [&](const std::vector<double>& terms, double factor, std::size_t i,
-                           ColumnSums* sums) { sums->AddRow(terms.data() + i * width, factor); };
-      for (std::size_t i = 0; wants_dbias_ && i < count; ++i) add(dy, 1, i, &partial->terms);
+      const std::size_t first = rows.first + done, count = std::min(batch, rows.count - done);
+      const auto load = [&](std::size_t param, std::vector<double>* out) {
+        for (std::size_t i = 0; i < count; i += stretch) {
+          const std::size_t elements = std::min(stretch, count - i) * width;
+          call_.Load(param, (first + i) * all + columns.first, elements, out->data() + i * width);
+        }
+      };
+      const auto add = [&](ColumnSums* sums, const std::vector<double>& factors) {
+        sums->AddRows(product.data(), factors.data(), count);
+      };
+      load(call_.dy, &dy);
+      if (wants_dbias_) partial->terms.AddRows(dy.data(), ones.data(), count);
       if (!wants_dscale_) continue;
-      call_.Load(call_.x, index, elements, x.data());
-      call_.Load(call_.rstd, row, count, rstd.data());
-      if (has_mean_) call_.Load(call_.mean, row, count, mean.data());
-      for (std::size_t i = 0; i < elements; ++i) product[i] = dy[i] * x[i];
-      Note({dy.data(), elements}, {x.data(), elements}, {product.data(), elements},
-           {mean.data(), count}, {rstd.data(), count}, &partial->largest);
-      for (std::size_t i = 0; i < count; ++i) add(product, rstd[i], i, &partial->products);
-      for (std::size_t i = 0; has_mean_ && i < count; ++i) {
-        double* const row_product = product.data() + i * width;
-        const double* const row_dy = dy.data() + i * width;
-        for (std::size_t j = 0; j < width; ++j) row_product[j] = row_dy[j] * mean[i];
-        add(product, rstd[i], i, &partial->shifts);
-        if (!centred_) continue;
-        const double* const row_x = x.data() + i * width;
-        for (std::size_t j = 0; j < width; ++j) row_product[j] = row_dy[j] * (row_x[j] - mean[i]);
-        add(product, rstd[i], i, &partial->deviations);
+      load(call_.x, &x);
+      call_.Load(call_.rstd, first, count, rstd.data());
+      if (has_mean_) call_.Load(call_.mean, first, count, mean.data());
+      MultiplyAll(dy.data(), x.data(), count * width, product.data());
+      for (std::size_t i = 0; i < count; i += stretch) {
+        const std::size_t these = std::min(stretch, count - i), at = i * width;
+        Note({dy.data() + at, these * width}, {x.data() + at, these * width},
+             {product.data() + at, these * width}, {mean.data() + i, these},
+             {rstd.data() + i, these}, &partial->largest);
       }
+      add(&partial->products, rstd);
+      if (!has_mean_) continue;
+      // dy * mean, and dy * (x - mean).
+      for (std::size_t i = 0; i < count; ++i) {
+        const double* const row = dy.data() + i * width;
+        Vectorised([=, factor = mean[i], out = product.data() + i * width] {
+          for (std::size_t j = 0; j < width; ++j) out[j] = row[j] * factor;
+        });
+      }
+      add(&partial->shifts, rstd);
+      if (!centred_) continue;
+      for (std::size_t i = 0; i < count; ++i) {
+        double* const row = x.data() + i * width;
+        for (std::size_t j = 0; j < width; ++j) row[j] -= mean[i];
+      }
+      MultiplyAll(dy.data(), x.data(), count * width, product.data());
+      add(&partial->deviations, rstd);
     }
   }
 
@@ -156,11 +174,11 @@ class ScalePass {
         [&](std::size_t count) {
           if (wants_dbias_) terms.AddTerms(dy.data(), count);
           if (!wants_dscale_) return;
-          for (std::size_t i = 0; i < count; ++i) product[i] = dy[i] * x[i];
+          MultiplyAll(dy.data(), x.data(), count, product.data());
           products.AddProducts(product.data(), rstd.data(), count);
           Note({dy.data(), count}, {x.data(), count}, {product.data(), count}, {mean.data(), count},
                {rstd.data(), count}, largest);
-          for (std::size_t i = 0; i < count; ++i) product[i] = dy[i] * mean[i];
+          MultiplyAll(dy.data(), mean.data(), count, product.data());
           shifts.AddProducts(product.data(), rstd.data(), count);
           if (!centred_) return;
           for (std::size_t i = 0; i < count; ++i) product[i] = dy[i] * (x[i] - mean[i]);

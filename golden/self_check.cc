@@ -45,7 +45,7 @@ class SmallCall {
                                           reinterpret_cast<const std::byte*>(values_[i].data())}
                              : HostTensor{});
     }
-    const auto derived = oracle_.statistics(dims_, kEps, tensors_);
+    const auto derived = oracle_.statistics(dims_, kEps, tensors_, 1);
     auto next = derived.begin();
     for (std::size_t i = 0; i < op.params.size(); ++i) {
       const Role role = op.params[i].role;

@@ -79,16 +79,16 @@ class SetPass {
     const double scale = std::fabs(rstd), even_weight = scale / count_of_set.high;
     if (has_mean_) std::fill_n(tile->even.data(), std::min(size, kTile), even_weight);
     for (std::size_t first = 0; first < size; first += kTile) {
-      Magnitudes ignored;
-      const std::size_t count = size <= kTile ? size : LoadTile(set, first, tile, &ignored);
+      const std::size_t count = size <= kTile ? size : LoadTile(set, first, tile, nullptr);
       ReachOf(profile_, mean, tile->x.data(), count, tile->reach.data());
       line.Evaluate(tile->p.data(), tile->x.data(), tile->reach.data(), count, tile->value.data(),
                     tile->local.data());
-      for (std::size_t i = 0; i < count; ++i) {
-        tile->weight[i] =
-            even_weight * scale *
-            (std::fabs(tile->x[i] - mean) + roundings_.xhat * kRoundoff * tile->reach[i]);
-      }
+      Vectorised([=, x = tile->x.data(), reach = tile->reach.data(), weight = tile->weight.data(),
+                  per_xhat = roundings_.xhat * kRoundoff] {
+        for (std::size_t i = 0; i < count; ++i) {
+          weight[i] = even_weight * scale * (std::fabs(x[i] - mean) + per_xhat * reach[i]);
+        }
+      });
       block.first = set * size + first;
       block.value = {tile->value.data(), count};
       block.local = {tile->local.data(), count};
@@ -104,17 +104,22 @@ class SetPass {
             totals.energy};
   }
 
-  // Fills p and x with elements first … of the set; returns how many.
+  // Fills p and x with elements first … of the set; returns how many. Notes the largest of them
+  // where asked to.
   std::size_t LoadTile(std::size_t set, std::size_t first, Tile* tile, Magnitudes* largest) const {
     const std::size_t count = std::min(kTile, call_.sets.length - first);
     const std::size_t index = set * call_.sets.length + first;
     call_.Load(call_.dy, index, count, tile->p.data());
     call_.Load(call_.x, index, count, tile->x.data());
     call_.LoadScales(index, count, tile->scale.data());
-    largest->dy = std::max(largest->dy, MaxMagnitude({tile->p.data(), count}));
-    for (std::size_t i = 0; i < count; ++i) tile->p[i] *= tile->scale[i];
-    largest->p = std::max(largest->p, MaxMagnitude({tile->p.data(), count}));
-    largest->x = std::max(largest->x, MaxMagnitude({tile->x.data(), count}));
+    if (largest != nullptr) {
+      largest->dy = std::max(largest->dy, MaxMagnitude({tile->p.data(), count}));
+    }
+    MultiplyAll(tile->p.data(), tile->scale.data(), count, tile->p.data());
+    if (largest != nullptr) {
+      largest->p = std::max(largest->p, MaxMagnitude({tile->p.data(), count}));
+      largest->x = std::max(largest->x, MaxMagnitude({tile->x.data(), count}));
+    }
     return count;
   }
 

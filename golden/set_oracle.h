@@ -24,8 +24,10 @@ constexpr Oracle SetOracle(
   return {
       .name = name,
       .call = kCallOf,
-      .statistics = [](const Dims& dims, double eps,
-                       Tensors tensors) { return StatisticsOf(kCallOf(dims, tensors), eps); },
+      .statistics =
+          [](const Dims& dims, double eps, Tensors tensors, unsigned threads) {
+            return StatisticsOf(kCallOf(dims, tensors), eps, threads);
+          },
       .reference =
           [](const Dims& dims, Tensors tensors, Profile profile, unsigned threads,
              const Consume& consume) {

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <limits>
 
+#include "base/lanes.h"
+
 namespace normgrad {
 namespace {
 
@@ -77,17 +79,20 @@ void Allowances(const ReferenceBlock& block, const BoundRule& rule, std::size_t 
     std::ranges::fill(out, 0.0);
     return;
   }
-  const double* const local = block.local.data() + first;
-  const double roundings = block.roundings * rule.roundoff;
-  const double flush = block.flush * rule.smallest_normal;
-  for (std::size_t i = 0; i < out.size(); ++i) out[i] = roundings * local[i] + flush;
+  const std::size_t count = out.size();
+  Vectorised([=, local = block.local.data() + first, allowance = out.data(),
+              roundings = block.roundings * rule.roundoff,
+              flush = block.flush * rule.smallest_normal] {
+    for (std::size_t i = 0; i < count; ++i) allowance[i] = roundings * local[i] + flush;
+  });
   for (const SharedSum& shared : block.shared) {
-    const double error = Allow(shared.sum, rule);
-    const double* const weight = shared.weight.data() + first;
-    for (std::size_t i = 0; i < out.size(); ++i) out[i] += error * weight[i];
+    Vectorised([=, weight = shared.weight.data() + first, allowance = out.data(),
+                error = Allow(shared.sum, rule)] {
+      for (std::size_t i = 0; i < count; ++i) allowance[i] += error * weight[i];
+    });
   }
   if (block.own.empty()) return;
-  for (std::size_t i = 0; i < out.size(); ++i) out[i] += Allow(block.own[first + i], rule);
+  for (std::size_t i = 0; i < count; ++i) out[i] += Allow(block.own[first + i], rule);
 }
 
 }  // namespace normgrad

@@ -10,11 +10,12 @@
 #include <thread>
 #include <vector>
 
+#include "base/lanes.h"
+
 namespace normgrad {
 namespace {
 
 constexpr std::size_t kTile = 512;  // elements at a time: four arrays of 4 KiB
-constexpr std::size_t kLanes = 8;
 
 // Some elements side by side. Behind the last there are zeros up to a multiple of kLanes.
 struct Tile {
@@ -31,34 +32,13 @@ struct Format {
   double smallest_normal;
   double largest;
   double ulp;  // of 1
-  void (*round)(const double* in, std::size_t count, double* out);
 };
-
-// Rounds to nearest, ties to even, as Round() does. Branch-free, so that the loop vectorises.
-template <int kFractionBits, int kMinExponent>
-void RoundEach(const double* in, std::size_t count, double* out) {
-  constexpr int kDropped = 52 - kFractionBits;
-  constexpr std::uint64_t kMask = (std::uint64_t{1} << kDropped) - 1;
-  // Adding it leaves no bits below those of a subnormal number.
-  constexpr double kShift = PowerOfTwo(kMinExponent - kFractionBits + 52);
-  constexpr double kOverflow = PowerOfTwo(2 - kMinExponent);
-  for (std::size_t i = 0; i < count; ++i) {
-    const double magnitude = std::fabs(in[i]);
-    const auto bits = std::bit_cast<std::uint64_t>(magnitude);
-    const std::uint64_t even = (bits >> kDropped) & 1;
-    const auto normal = std::bit_cast<double>((bits + (kMask >> 1) + even) & ~kMask);
-    const double subnormal = (magnitude + kShift) - kShift;
-    double rounded = magnitude < PowerOfTwo(kMinExponent) ? subnormal : normal;
-    rounded = rounded >= kOverflow ? std::numeric_limits<double>::infinity() : rounded;
-    out[i] = std::copysign(magnitude == magnitude ? rounded : magnitude, in[i]);
-  }
-}
 
 template <int kFractionBits, int kMinExponent>
 Format BinaryFormat() {
   return {PowerOfTwo(kMinExponent),
           PowerOfTwo(2 - kMinExponent) * (1 - PowerOfTwo(-kFractionBits - 1)),
-          PowerOfTwo(-kFractionBits), RoundEach<kFractionBits, kMinExponent>};
+          PowerOfTwo(-kFractionBits)};
 }
 
 Format FormatOf(DType dtype) {
@@ -73,35 +53,40 @@ Format FormatOf(DType dtype) {
   throw std::logic_error("no published standard is about this dtype");
 }
 
-// The sum of term(i) over i < count, a multiple of kLanes.
-template <typename Term>
-double SumOver(std::size_t count, Term term) {
-  std::array<double, kLanes> lanes{};
-  for (std::size_t i = 0; i < count; i += kLanes) {
-    for (std::size_t lane = 0; lane < kLanes; ++lane) lanes[lane] += term(i + lane);
-  }
+// Lanes added pairwise, in a fixed order.
+double SumOf(Lanes lanes) {
   for (std::size_t half = kLanes / 2; half > 0; half /= 2) {
     for (std::size_t lane = 0; lane < half; ++lane) lanes[lane] += lanes[lane + half];
   }
   return lanes[0];
 }
 
-template <typename Holds>
-std::uint64_t CountOver(std::size_t count, Holds holds) {
-  return static_cast<std::uint64_t>(
-      SumOver(count, [&](std::size_t i) { return holds(i) ? 1.0 : 0.0; }));
+// Of masks that were subtracted, one per element: how many held.
+std::uint64_t CountOf(LaneMask held) {
+  std::uint64_t count = 0;
+  for (std::size_t lane = 0; lane < kLanes; ++lane) count += static_cast<std::uint64_t>(held[lane]);
+  return count;
 }
 
-template <typename Term>
-double MaximumOver(std::size_t count, Term term) {
-  std::array<double, kLanes> lanes{};
-  for (std::size_t i = 0; i < count; i += kLanes) {
-    for (std::size_t lane = 0; lane < kLanes; ++lane) {
-      const double value = term(i + lane);
-      lanes[lane] = value > lanes[lane] ? value : lanes[lane];
+double MaximumOf(Lanes lanes) {
+  double maximum = 0;
+  for (std::size_t lane = 0; lane < kLanes; ++lane) maximum = std::max(maximum, lanes[lane]);
+  return maximum;
+}
+
+// Fills in |golden| and |actual - golden|; returns whether all of them are finite.
+bool SetErrors(std::size_t count, Tile* tile) {
+  return Vectorised([=] {
+    LaneMask not_finite{};
+    for (std::size_t i = 0; i < count; i += kLanes) {
+      const Lanes golden = LoadLanes(&tile->golden[i]);
+      const Lanes error = AbsOf(LoadLanes(&tile->actual[i]) - golden);
+      StoreLanes(AbsOf(golden), &tile->magnitude[i]);
+      StoreLanes(error, &tile->error[i]);
+      not_finite |= ~(error <= std::numeric_limits<double>::max());
     }
-  }
-  return *std::ranges::max_element(lanes);
+    return !AnyOf(not_finite);
+  });
 }
 
 void SetPair(double actual, double golden, std::size_t i, Tile* tile) {
@@ -140,73 +125,100 @@ std::vector<std::size_t> SetAside(const double* reference, std::size_t count, do
 }
 
 // |actual - golden| / (|golden| + 1e-7), the relative error of CANN's standards: its sum, its
-// maximum, and the elements far off by the domain they lie in.
+// maximum, and the elements far off by the domain they lie in. `count` is a multiple of kLanes,
+// here and below.
 void AddRelativeErrors(const Tile& tile, std::size_t count, const ElementLimits& limits,
                        Comparison* part) {
-  std::array<double, kTile> relative;  // NOLINT(cppcoreguidelines-pro-type-member-init)
-  for (std::size_t i = 0; i < count; ++i) {
-    relative[i] = tile.error[i] / (tile.magnitude[i] + 1e-7);
-  }
-  part->sums[Comparison::kRelativeError] +=
-      SumOver(count, [&](std::size_t i) { return relative[i]; });
-  const double largest = MaximumOver(count, [&](std::size_t i) { return relative[i]; });
+  const auto relative_error = [](auto error, auto magnitude) { return error / (magnitude + 1e-7); };
+  const double largest = Vectorised([=, &tile] {
+    const double small_golden = limits.small_golden, small_error = limits.small_error;
+    Lanes sum{}, maximum{};
+    LaneMask small{};
+    for (std::size_t i = 0; i < count; i += kLanes) {
+      const Lanes error = LoadLanes(&tile.error[i]), magnitude = LoadLanes(&tile.magnitude[i]);
+      const Lanes relative = relative_error(error, magnitude);
+      sum += relative;
+      maximum = MaxOf(maximum, relative);
+      small -= (magnitude < small_golden) & (error > small_error);
+    }
+    part->sums[Comparison::kRelativeError] += SumOf(sum);
+    part->counts[Comparison::kSmallErrors] += CountOf(small);
+    return MaximumOf(maximum);
+  });
   double& maximum = part->maxima[Comparison::kLargestRelativeError];
   maximum = std::max(maximum, largest);
-  part->counts[Comparison::kSmallErrors] += CountOver(count, [&](std::size_t i) {
-    return (tile.magnitude[i] < limits.small_golden) & (tile.error[i] > limits.small_error);
-  });
   if (largest <= limits.far) return;
   for (std::size_t i = 0; i < count; ++i) {
-    if (relative[i] <= limits.far || tile.magnitude[i] < limits.small_golden) continue;
+    const double magnitude = tile.magnitude[i];
+    if (relative_error(tile.error[i], magnitude) <= limits.far) continue;
+    if (magnitude < limits.small_golden) continue;
     const bool cancelled =
-        tile.magnitude[i] < limits.cancelled && std::fabs(tile.actual[i]) < limits.cancelled;
+        magnitude < limits.cancelled && std::fabs(tile.actual[i]) < limits.cancelled;
     ++part->counts[cancelled ? Comparison::kCancelledErrors : Comparison::kFarErrors];
   }
 }
 
 void AddTolerances(const Tile& tile, std::size_t count, const ElementLimits& limits,
                    const Format& format, Comparison* part) {
-  for (std::size_t k = 0; k < limits.tolerances.size(); ++k) {
-    const Tolerance tolerance = limits.tolerances[k];
-    part->counts[Comparison::kBeyondMixed + k] += CountOver(count, [&](std::size_t i) {
-      return tile.error[i] > tolerance.absolute + tolerance.relative * tile.magnitude[i];
-    });
-  }
-  for (std::size_t k = 0; k < limits.errors.size(); ++k) {
-    const double limit = limits.errors[k];
-    part->counts[Comparison::kBeyondMixedLimit + k] += CountOver(count, [&](std::size_t i) {
-      constexpr std::uint64_t kExponent = std::uint64_t{0x7ff} << 52;
-      const auto power =
-          std::bit_cast<double>(std::bit_cast<std::uint64_t>(tile.magnitude[i]) & kExponent);
-      const double ulps = std::max(power, format.smallest_normal) * (32 * format.ulp);
-      return tile.error[i] > std::max(limit, ulps);
-    });
-  }
-  part->counts[Comparison::kBenchdnnErrors] += CountOver(count, [&](std::size_t i) {
+  Vectorised([=, &tile] {
+    constexpr std::uint64_t kExponent = std::uint64_t{0x7ff} << 52;
     constexpr double kTiny = 1e-5, kFloat32Epsilon = 0x1p-23;
-    const bool tiny = tile.magnitude[i] <= kTiny;
-    const double allowed = limits.benchdnn * (tiny ? 1.0 : tile.magnitude[i]);
-    return (tile.error[i] > allowed) & !(tiny & (tile.error[i] < kFloat32Epsilon));
-  });
-  part->counts[Comparison::kDifferent] += CountOver(count, [&](std::size_t i) {
-    return std::bit_cast<std::uint64_t>(tile.actual[i]) !=
-           std::bit_cast<std::uint64_t>(tile.golden[i]);
+    std::array<LaneMask, std::tuple_size_v<decltype(ElementLimits::tolerances)>> beyond{};
+    std::array<LaneMask, std::tuple_size_v<decltype(ElementLimits::errors)>> beyond_limit{};
+    LaneMask benchdnn{}, different{};
+    const double ulps = 32 * format.ulp;
+    for (std::size_t i = 0; i < count; i += kLanes) {
+      const Lanes actual = LoadLanes(&tile.actual[i]), golden = LoadLanes(&tile.golden[i]);
+      const Lanes error = LoadLanes(&tile.error[i]), magnitude = LoadLanes(&tile.magnitude[i]);
+      for (std::size_t k = 0; k < beyond.size(); ++k) {
+        const Tolerance tolerance = limits.tolerances[k];
+        beyond[k] -= error > tolerance.absolute + tolerance.relative * magnitude;
+      }
+      const auto power = std::bit_cast<Lanes>(std::bit_cast<LaneBits>(magnitude) & kExponent);
+      const Lanes least = MaxOf(power, Broadcast(format.smallest_normal)) * ulps;
+      for (std::size_t k = 0; k < beyond_limit.size(); ++k) {
+        beyond_limit[k] -= error > MaxOf(least, Broadcast(limits.errors[k]));
+      }
+      const LaneMask tiny = magnitude <= kTiny;
+      const Lanes allowed = limits.benchdnn * (tiny ? Broadcast(1) : magnitude);
+      benchdnn -= (error > allowed) & ~(tiny & (error < kFloat32Epsilon));
+      different -= std::bit_cast<LaneBits>(actual) != std::bit_cast<LaneBits>(golden);
+    }
+    for (std::size_t k = 0; k < beyond.size(); ++k) {
+      part->counts[Comparison::kBeyondMixed + k] += CountOf(beyond[k]);
+    }
+    for (std::size_t k = 0; k < beyond_limit.size(); ++k) {
+      part->counts[Comparison::kBeyondMixedLimit + k] += CountOf(beyond_limit[k]);
+    }
+    part->counts[Comparison::kBenchdnnErrors] += CountOf(benchdnn);
+    part->counts[Comparison::kDifferent] += CountOf(different);
   });
 }
 
 void AddSums(const Tile& tile, std::size_t count, const ElementLimits& limits, Comparison* part) {
-  const auto add = [&](Comparison::Sum sum, auto term) { part->sums[sum] += SumOver(count, term); };
-  add(Comparison::kError, [&](std::size_t i) { return tile.error[i]; });
-  add(Comparison::kErrorSquared, [&](std::size_t i) { return tile.error[i] * tile.error[i]; });
-  add(Comparison::kGolden, [&](std::size_t i) { return tile.magnitude[i]; });
-  add(Comparison::kGoldenSquared, [&](std::size_t i) { return tile.golden[i] * tile.golden[i]; });
-  add(Comparison::kActualSquared, [&](std::size_t i) { return tile.actual[i] * tile.actual[i]; });
-  add(Comparison::kProduct, [&](std::size_t i) { return tile.actual[i] * tile.golden[i]; });
-  double& diff3 = part->maxima[Comparison::kLargestDiff3];
-  diff3 = std::max(diff3, MaximumOver(count, [&](std::size_t i) {
-                     const bool absolute = tile.magnitude[i] < limits.diff3_absolute;
-                     return tile.error[i] / (absolute ? 1.0 : tile.magnitude[i] + 1e-9);
-                   }));
+  Vectorised([=, &tile, absolute = limits.diff3_absolute] {
+    Lanes error_sum{}, error_squared{}, golden_sum{}, golden_squared{}, actual_squared{}, product{};
+    Lanes diff3{};
+    for (std::size_t i = 0; i < count; i += kLanes) {
+      const Lanes actual = LoadLanes(&tile.actual[i]), golden = LoadLanes(&tile.golden[i]);
+      const Lanes error = LoadLanes(&tile.error[i]), magnitude = LoadLanes(&tile.magnitude[i]);
+      error_sum += error;
+      error_squared += error * error;
+      golden_sum += magnitude;
+      golden_squared += golden * golden;
+      actual_squared += actual * actual;
+      product += actual * golden;
+      diff3 = MaxOf(diff3, error / (magnitude < absolute ? Broadcast(1) : magnitude + 1e-9));
+    }
+    part->sums[Comparison::kError] += SumOf(error_sum);
+    part->sums[Comparison::kErrorSquared] += SumOf(error_squared);
+    part->sums[Comparison::kGolden] += SumOf(golden_sum);
+    part->sums[Comparison::kGoldenSquared] += SumOf(golden_squared);
+    part->sums[Comparison::kActualSquared] += SumOf(actual_squared);
+    part->sums[Comparison::kProduct] += SumOf(product);
+    double& maximum = part->maxima[Comparison::kLargestDiff3];
+    maximum = std::max(maximum, MaximumOf(diff3));
+  });
 }
 
 // Adds the counts and maxima of `part` to `total`, not the sums.
@@ -234,16 +246,10 @@ void OutputComparison::Consume(const ReferenceBlock& block) {
     const double* const reference = block.value.data() + first;
     LoadAll(actual_.dtype, actual_.data + (block.first + first) * SizeOf(actual_.dtype), count,
             tile.actual.data());
-    format.round(reference, count, tile.golden.data());
+    RoundAll(actual_.dtype, reference, count, tile.golden.data());
     std::size_t padded = count;
     for (; padded % kLanes != 0; ++padded) tile.actual[padded] = tile.golden[padded] = 0;
-    for (std::size_t i = 0; i < padded; ++i) {
-      tile.magnitude[i] = std::fabs(tile.golden[i]);
-      tile.error[i] = std::fabs(tile.actual[i] - tile.golden[i]);
-    }
-    constexpr double kLargest = std::numeric_limits<double>::max();
-    const bool finite =
-        CountOver(padded, [&](std::size_t i) { return !(tile.error[i] <= kLargest); }) == 0;
+    const bool finite = SetErrors(padded, &tile);
     std::vector<std::size_t> lone;
     if (!finite) lone = SetAside(reference, count, format.largest, &tile, &part);
     AddRelativeErrors(tile, padded, limits_, &part);

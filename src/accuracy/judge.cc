@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "accuracy/preimage.h"
+#include "base/lanes.h"
 
 namespace normgrad {
 namespace {
@@ -51,43 +52,109 @@ bool IsWrongEnd(const HostTensor& actual, const BoundRule& rule, std::size_t ind
   return !IsOwnEnd(actual.dtype, rule.rounding, element, golden);
 }
 
+// Adds element first + i of `block`, element i of `tile`, to `verdict`.
+void JudgeElement(const ReferenceBlock& block, std::size_t first, std::size_t i, const Tile& tile,
+                  OutputVerdict* verdict) {
+  const double golden = block.value[first + i], actual = tile.actual[i];
+  const std::size_t index = block.first + first + i;
+  const double error = std::fabs(actual - golden);
+  const double need = tile.need[i], allowance = tile.allowance[i];
+  double margin = 0;
+  if (error <= std::numeric_limits<double>::max()) {
+    if (golden != 0) ++verdict->nonzero_reference;
+    verdict->max_abs_error = std::max(verdict->max_abs_error, error);
+    if (need > allowance) CountViolation(index, verdict);
+    if (need > verdict->margin * allowance) margin = Margin(need, allowance);
+  } else {
+    const bool golden_finite = std::isfinite(golden);
+    const bool accepted =
+        golden_finite ? block.may_overflow || need <= allowance : !std::isfinite(actual);
+    if (!accepted) {
+      ++verdict->nonfinite_errors;
+      CountViolation(index, verdict);
+      margin = kInfinity;
+    } else if (golden_finite && !block.may_overflow) {
+      if (golden != 0) ++verdict->nonzero_reference;
+      margin = Margin(need, allowance);
+    }
+  }
+  if (margin > verdict->margin || verdict->elements == 0) {
+    verdict->margin = margin;
+    verdict->worst = index;
+    verdict->worst_actual = actual;
+    verdict->worst_golden = golden;
+    verdict->worst_allowance = std::isfinite(golden) ? allowance : 0;
+  }
+  ++verdict->elements;
+}
+
+// Of some elements of a tile from the first on, as many as are nothing special: finite, allowed and
+// no worse than what the verdict knows already; and what they add to it.
+struct Quiet {
+  std::size_t elements = 0, nonzero_reference = 0;
+  double max_abs_error = 0;
+};
+
+Quiet SkipQuiet(const double* golden, std::size_t i, std::size_t count, const Tile& tile,
+                double margin) {
+  return Vectorised([=, actual = tile.actual.data(), needs = tile.need.data(),
+                     allowances = tile.allowance.data()] {
+    LaneMask nonzero{};
+    Lanes largest{};
+    std::size_t at = i;
+    for (; at + kLanes <= count; at += kLanes) {
+      const Lanes goldens = LoadLanes(golden + at);
+      const Lanes error = AbsOf(LoadLanes(actual + at) - goldens);
+      const Lanes need = LoadLanes(needs + at), allowance = LoadLanes(allowances + at);
+      const LaneMask loud = ~((error <= std::numeric_limits<double>::max()) & (need <= allowance) &
+                              (need <= margin * allowance));
+      if (AnyOf(loud)) break;
+      nonzero -= goldens != 0;
+      largest = MaxOf(largest, error);
+    }
+    Quiet quiet{at - i, 0, 0};
+    for (std::size_t k = 0; k < kLanes; ++k) {
+      quiet.nonzero_reference += static_cast<std::size_t>(nonzero[k]);
+      quiet.max_abs_error = std::max(quiet.max_abs_error, largest[k]);
+    }
+    return quiet;
+  });
+}
+
 // Adds the elements first … first + count - 1 of `block` to `verdict`.
 void JudgeTile(const ReferenceBlock& block, std::size_t first, std::size_t count, const Tile& tile,
                OutputVerdict* verdict) {
-  const double* const golden = block.value.data() + first;
-  for (std::size_t i = 0; i < count; ++i) {
-    const std::size_t index = block.first + first + i;
-    const double error = std::fabs(tile.actual[i] - golden[i]);
-    const double need = tile.need[i], allowance = tile.allowance[i];
-    double margin = 0;
-    if (error <= std::numeric_limits<double>::max()) {
-      if (golden[i] != 0) ++verdict->nonzero_reference;
-      verdict->max_abs_error = std::max(verdict->max_abs_error, error);
-      if (need > allowance) CountViolation(index, verdict);
-      if (need > verdict->margin * allowance) margin = Margin(need, allowance);
-    } else {
-      const bool golden_finite = std::isfinite(golden[i]);
-      const bool actual_finite = std::isfinite(tile.actual[i]);
-      const bool accepted =
-          golden_finite ? block.may_overflow || need <= allowance : !actual_finite;
-      if (!accepted) {
-        ++verdict->nonfinite_errors;
-        CountViolation(index, verdict);
-        margin = kInfinity;
-      } else if (golden_finite && !block.may_overflow) {
-        if (golden[i] != 0) ++verdict->nonzero_reference;
-        margin = Margin(need, allowance);
-      }
+  for (std::size_t i = 0; i < count;) {
+    if (verdict->elements > 0) {
+      const Quiet quiet = SkipQuiet(block.value.data() + first, i, count, tile, verdict->margin);
+      i += quiet.elements;
+      verdict->elements += quiet.elements;
+      verdict->nonzero_reference += quiet.nonzero_reference;
+      verdict->max_abs_error = std::max(verdict->max_abs_error, quiet.max_abs_error);
     }
-    if (margin > verdict->margin || verdict->elements == 0) {
-      verdict->margin = margin;
-      verdict->worst = index;
-      verdict->worst_actual = tile.actual[i];
-      verdict->worst_golden = golden[i];
-      verdict->worst_allowance = std::isfinite(golden[i]) ? allowance : 0;
-    }
-    ++verdict->elements;
+    const std::size_t end = std::min(count, i + kLanes);
+    for (; i < end; ++i) JudgeElement(block, first, i, tile, verdict);
   }
+}
+
+// What each element needs: its distance from the reference to the numbers that become it. NaN for a
+// NaN element, whatever is allowed. Returns whether a reference is the very end of them where
+// nothing is allowed.
+bool SetNeeds(const double* golden, std::size_t count, Tile* tile) {
+  return Vectorised([=] {
+    LaneMask ends{};
+    for (std::size_t i = 0; i < count; i += kLanes) {
+      const std::size_t lanes = std::min(kLanes, count - i);
+      const Lanes goldens = LoadLanes(golden + i, lanes);
+      const Lanes below = LoadLanes(&tile->low[i], lanes) - goldens;
+      const Lanes above = goldens - LoadLanes(&tile->high[i], lanes);
+      const Lanes outside = below > above ? below : above;
+      StoreLanes(outside <= 0 ? Lanes{} : outside, lanes, &tile->need[i]);
+      const LaneMask real = LaneMask{0, 1, 2, 3, 4, 5, 6, 7} < static_cast<std::int64_t>(lanes);
+      ends |= real & (outside == 0) & (LoadLanes(&tile->allowance[i], lanes) == 0);
+    }
+    return AnyOf(ends);
+  });
 }
 
 // How many of the elements first … first + count - 1 of `block` only the certified bound allows.
@@ -142,12 +209,11 @@ void OutputJudge::Consume(const ReferenceBlock& block) {
     LoadAll(actual_.dtype, actual, count, tile.actual.data());
     RoundingPreimages(actual_.dtype, rule_, actual, count, tile.low.data(), tile.high.data());
     Allowances(block, rule_, first, {tile.allowance.data(), count});
-    for (std::size_t i = 0; i < count; ++i) {
-      const double below = tile.low[i] - golden[i], above = golden[i] - tile.high[i];
-      const double outside = below > above ? below : above;
-      tile.need[i] = outside <= 0 ? 0 : outside;  // NaN for a NaN element, whatever is allowed
-      const bool end = outside == 0 && tile.allowance[i] == 0;
-      if (end && IsWrongEnd(actual_, rule_, block.first + first + i, golden[i])) {
+    if (SetNeeds(golden, count, &tile)) {
+      for (std::size_t i = 0; i < count; ++i) {
+        const bool end = golden[i] == tile.low[i] || golden[i] == tile.high[i];
+        if (!end || tile.need[i] != 0 || tile.allowance[i] != 0) continue;
+        if (!IsWrongEnd(actual_, rule_, block.first + first + i, golden[i])) continue;
         tile.need[i] = std::numeric_limits<double>::denorm_min();
       }
     }

@@ -1,40 +1,43 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "accuracy/preimage.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 #include <cstring>
 #include <limits>
 #include <stdexcept>
 
+#include "base/lanes.h"
+
 namespace normgrad {
 namespace {
 
-// A binary format whose elements are kept as Bits: sign, exponent, kFraction significand bits.
-template <typename BitsType, int kFractionBits, int kMinExponent>
+// A binary format whose elements are kept as Elements, eight of them: sign, exponent, kFraction
+// significand bits.
+template <typename ElementsType, int kFractionBits, int kMinExponent>
 struct BinaryFormat {
-  using Bits = BitsType;
-  static constexpr int kWidth = static_cast<int>(sizeof(Bits) * 8);
-  static constexpr std::int64_t kSign = std::int64_t{1} << (kWidth - 1);
+  using Elements = ElementsType;
+  static constexpr std::size_t kBytes = sizeof(Elements) / kLanes;
+  static constexpr std::int64_t kSign = std::int64_t{1} << (8 * kBytes - 1);
   static constexpr std::int64_t kInfinity = kSign - (std::int64_t{1} << kFractionBits);
 
   // The point `twice` half steps above zero, where a step leads from one magnitude's bits to the
   // next: odd counts are the midpoints. float64 has the same layout with more significand bits, so
   // that a normal point's bits only shift; up to twice the smallest normal number steps are equal.
-  static double Point(std::int64_t twice) {
+  static Lanes Point(LaneMask twice) {
     constexpr double kHalfStep = std::bit_cast<double>(
         static_cast<std::uint64_t>(1023 + kMinExponent - kFractionBits - 1) << 52);
-    if (twice < (std::int64_t{1} << (kFractionBits + 2))) {
-      return static_cast<double>(twice) * kHalfStep;
-    }
     constexpr std::int64_t kRebias = std::int64_t{1023 + kMinExponent - 1} << 52;
-    return std::bit_cast<double>((twice << (51 - kFractionBits)) + kRebias);
+    const Lanes subnormal = __builtin_convertvector(twice, Lanes) * kHalfStep;
+    const auto normal = std::bit_cast<Lanes>((twice << (51 - kFractionBits)) + kRebias);
+    return twice < (std::int64_t{1} << (kFractionBits + 2)) ? subnormal : normal;
   }
 };
 
-using Binary32 = BinaryFormat<std::uint32_t, 23, -126>;
-using Binary16 = BinaryFormat<std::uint16_t, 10, -14>;
-using BFloat = BinaryFormat<std::uint16_t, 7, -126>;
+using Binary32 = BinaryFormat<WordLanes, 23, -126>;
+using Binary16 = BinaryFormat<HalfLanes, 10, -14>;
+using BFloat = BinaryFormat<HalfLanes, 7, -126>;
 
 // How far the preimage of an element reaches, in half steps from it: towards zero and away from it.
 struct Reach {
@@ -58,22 +61,28 @@ void Fill(const BoundRule& rule, const void* address, std::size_t count, double*
   // From here on outwards nothing but the largest number is left, or infinity.
   const bool never_infinite = rule.saturates || rule.rounding == Rounding::kTowardZero;
   const std::int64_t last = Format::kInfinity - (never_infinite ? 1 : 0);
-  for (std::size_t i = 0; i < count; ++i) {
-    typename Format::Bits bits{};
-    std::memcpy(&bits, bytes + i * sizeof bits, sizeof bits);
-    const std::int64_t magnitude = bits & (Format::kSign - 1);
-    // Zero reaches as far to either side.
-    const std::int64_t inward = magnitude == 0 ? reach.outward : reach.inward;
-    double inner = Format::Point(2 * magnitude - inward);
-    double outer = Format::Point(2 * magnitude + reach.outward);
-    if (magnitude >= last) {
-      outer = std::numeric_limits<double>::infinity();
-      if (magnitude > last) inner = outer = std::numeric_limits<double>::quiet_NaN();
+  Vectorised([=] {
+    const Lanes infinity = Broadcast(std::numeric_limits<double>::infinity());
+    const Lanes nan = Broadcast(std::numeric_limits<double>::quiet_NaN());
+    for (std::size_t i = 0; i < count; i += kLanes) {
+      const std::size_t lanes = std::min(kLanes, count - i);
+      typename Format::Elements elements{};
+      std::memcpy(&elements, bytes + i * Format::kBytes, lanes * Format::kBytes);
+      const auto bits = __builtin_convertvector(elements, LaneMask);
+      const LaneMask magnitude = bits & (Format::kSign - 1);
+      // Zero reaches as far to either side.
+      const LaneMask inward =
+          magnitude == 0 ? LaneMask{} + reach.outward : LaneMask{} + reach.inward;
+      Lanes inner = Format::Point(2 * magnitude - inward);
+      Lanes outer = Format::Point(2 * magnitude + reach.outward);
+      outer = magnitude >= last ? infinity : outer;
+      inner = magnitude > last ? nan : inner;
+      outer = magnitude > last ? nan : outer;
+      const LaneMask negative = bits & Format::kSign;
+      StoreLanes(negative != 0 ? -outer : inner, lanes, low + i);
+      StoreLanes(negative != 0 ? -inner : outer, lanes, high + i);
     }
-    const bool negative = (bits & Format::kSign) != 0;
-    low[i] = negative ? -outer : inner;
-    high[i] = negative ? -inner : outer;
-  }
+  });
 }
 
 }  // namespace

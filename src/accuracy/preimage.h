@@ -10,8 +10,8 @@ namespace normgrad {
 
 /// The real numbers that may become each of `count` consecutive elements from `address` on, when a
 /// device rounds as `rule` says: low[i] <= v <= high[i], both exact in float64, NaN for an element
-/// that no number becomes. Ends belong to the interval only where IsOwnEnd() says so. A few
-/// nanoseconds per element; RoundingPreimage() is the same for the rule by default.
+/// that no number becomes. Ends belong to the interval only where IsOwnEnd() says so. Less
+/// than a nanosecond per element; RoundingPreimage() is the same for the rule by default.
 void RoundingPreimages(DType dtype, const BoundRule& rule, const void* address, std::size_t count,
                        double* low, double* high);
 

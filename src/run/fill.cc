@@ -15,47 +15,73 @@
 namespace normgrad {
 namespace {
 
-double Normal(const RandomStream& random, std::uint64_t index) { return random.Normal(index); }
-
-double Uniform5(const RandomStream& random, std::uint64_t index) {
-  return 10 * random.Uniform(index) - 5;
+void Normal(const RandomStream& random, std::uint64_t first, std::span<double> elements) {
+  random.Normals(first, elements);
 }
 
-double Positive(const RandomStream& random, std::uint64_t index) {
-  return std::fabs(random.Normal(index)) + 0.1;
+/// Makes element `index` of each standard normal number: shape(number, index).
+template <typename Shape>
+void DrawShaped(const RandomStream& random, std::uint64_t first, std::span<double> elements,
+                Shape shape) {
+  random.Normals(first, elements);
+  for (double& element : elements) element = shape(element, first++);
 }
 
-double AroundOne(const RandomStream& random, std::uint64_t index) {
-  return random.Normal(index) + 1;
+/// Makes element `index` without one: make(index).
+template <typename Make>
+void DrawEach(std::uint64_t first, std::span<double> elements, Make make) {
+  for (double& element : elements) element = make(first++);
 }
 
-double Tiny(const RandomStream& random, std::uint64_t index) {
-  return random.Normal(index) * 0x1p-10;
+void Uniform5(const RandomStream& random, std::uint64_t first, std::span<double> elements) {
+  DrawEach(first, elements, [&](std::uint64_t index) { return 10 * random.Uniform(index) - 5; });
+}
+
+void Positive(const RandomStream& random, std::uint64_t first, std::span<double> elements) {
+  DrawShaped(random, first, elements,
+             [](double normal, std::uint64_t) { return std::fabs(normal) + 0.1; });
+}
+
+void AroundOne(const RandomStream& random, std::uint64_t first, std::span<double> elements) {
+  DrawShaped(random, first, elements, [](double normal, std::uint64_t) { return normal + 1; });
+}
+
+void Tiny(const RandomStream& random, std::uint64_t first, std::span<double> elements) {
+  DrawShaped(random, first, elements,
+             [](double normal, std::uint64_t) { return normal * 0x1p-10; });
 }
 
 // One element in a thousand is a thousand times as large: the outlier rule of CANN's commercial
 // accuracy standard (2026-04).
-double Outlier(const RandomStream& random, std::uint64_t index) {
-  const bool outlier = random.Bits(~index) % 1000 == 0;
-  return random.Normal(index) * (outlier ? 1000 : 1);
+void Outlier(const RandomStream& random, std::uint64_t first, std::span<double> elements) {
+  DrawShaped(random, first, elements, [&](double normal, std::uint64_t index) {
+    const bool outlier = random.Bits(~index) % 1000 == 0;
+    return normal * (outlier ? 1000 : 1);
+  });
 }
 
-double Wide(const RandomStream& random, std::uint64_t index) {
-  return random.Normal(index) * std::exp2(16 * random.Uniform(~index) - 8);
+void Wide(const RandomStream& random, std::uint64_t first, std::span<double> elements) {
+  DrawShaped(random, first, elements, [&](double normal, std::uint64_t index) {
+    return normal * std::exp2(16 * random.Uniform(~index) - 8);
+  });
 }
 
 // Never one, never constant: a gamma of ones would hide a kernel that forgets it.
-double Scale(const RandomStream& random, std::uint64_t index) {
-  return 1 + 0.3 * random.Normal(index);
+void Scale(const RandomStream& random, std::uint64_t first, std::span<double> elements) {
+  DrawShaped(random, first, elements,
+             [](double normal, std::uint64_t) { return 1 + 0.3 * normal; });
 }
 
 // How many elements per channel one device saw: small whole numbers, exact in every dtype, and sums
 // in proportion to them stay within float16. Never all alike: a kernel may take one for their sum.
-double ElementsSeen(const RandomStream& random, std::uint64_t index) {
-  return static_cast<double>(1 + random.Bits(index) % 64);
+void ElementsSeen(const RandomStream& random, std::uint64_t first, std::span<double> elements) {
+  DrawEach(first, elements,
+           [&](std::uint64_t index) { return static_cast<double>(1 + random.Bits(index) % 64); });
 }
 
-double One(const RandomStream&, std::uint64_t) { return 1; }
+void One(const RandomStream&, std::uint64_t, std::span<double> elements) {
+  std::ranges::fill(elements, 1.0);
+}
 
 /// Whether the oracle derives `param` from the inputs that are drawn.
 bool IsDerived(const Param& param) {
@@ -81,14 +107,15 @@ void DrawInputs(const Fill& fill, FillCall& call) {
     const bool is_first = param.role == Role::kData && std::exchange(first_data, false);
     const Draw draw = DrawOf(fill, param, is_first);
     const RandomStream random = call.Random(param.name);
-    call.SetAll(i, [&](std::size_t at) { return draw(random, at); });
+    call.SetBlocks(i,
+                   [&](std::size_t at, std::span<double> elements) { draw(random, at, elements); });
   }
 }
 
 void DeriveStatistics(FillCall& call) {
   const Case& the_case = call.the_case();
-  const auto derived =
-      OracleOf(*the_case.op).statistics(the_case.dims, the_case.eps, call.tensors());
+  const auto derived = OracleOf(*the_case.op)
+                           .statistics(the_case.dims, the_case.eps, call.tensors(), call.threads());
   auto values = derived.begin();
   for (std::size_t i = 0; i < call.tensors().size(); ++i) {
     if (!IsDerived(the_case.op->params[i])) continue;
@@ -101,7 +128,10 @@ void DeriveStatistics(FillCall& call) {
 void MoveMeans(FillCall& call) {
   const std::size_t x = call.norm().x;
   const double mean = SizeOf(call.DTypeOf(x)) == 2 ? 60 : 1000;
-  call.SetAll(x, [&, random = call.Random("x")](std::size_t i) { return mean + random.Normal(i); });
+  call.SetBlocks(x, [&, random = call.Random("x")](std::size_t first, std::span<double> elements) {
+    DrawShaped(random, first, elements,
+               [&](double normal, std::uint64_t) { return mean + normal; });
+  });
 }
 
 // The sets take turns: gradients near the largest number of their dtype, with the last set, and
@@ -111,10 +141,13 @@ void GoToTheEdges(FillCall& call) {
   const bool half = call.DTypeOf(norm.dy) == DType::kFloat16;
   const double large = half ? 0x1p13 : 0x1p60, small = half ? 0x1p-20 : 0x1p-130;
   const double most = half ? 65504 : 0x1p100;
-  call.SetAll(norm.dy, [&, random = call.Random("dy")](std::size_t i) {
-    const double scale = (norm.sets.count - norm.sets.OwnerOf(i)) % 2 == 1 ? large : small;
-    return std::clamp(scale * random.Normal(i), -most, most);
-  });
+  const auto draw = [&, random = call.Random("dy")](std::size_t first, std::span<double> elements) {
+    DrawShaped(random, first, elements, [&](double normal, std::uint64_t i) {
+      const double scale = (norm.sets.count - norm.sets.OwnerOf(i)) % 2 == 1 ? large : small;
+      return std::clamp(scale * normal, -most, most);
+    });
+  };
+  call.SetBlocks(norm.dy, draw);
 }
 
 // One element in the last place of every sum, as large as what the rest of it adds up to. A set, or

@@ -15,8 +15,8 @@ namespace normgrad {
 
 class FillCall;
 
-/// How the elements of one input are drawn from element `index` of its random stream.
-using Draw = double (*)(const RandomStream& random, std::uint64_t index);
+/// How the elements first, first + 1, … of one input are drawn from its random stream.
+using Draw = void (*)(const RandomStream& random, std::uint64_t first, std::span<double> elements);
 
 /// Changes inputs that have been made.
 using Amend = void (*)(FillCall& call);

@@ -2,7 +2,9 @@
 #include "run/fill_call.h"
 
 #include <algorithm>
+#include <array>
 
+#include "base/bytes.h"
 #include "base/parallel.h"
 
 namespace normgrad {
@@ -20,7 +22,7 @@ std::vector<HostTensor> Allocate(const Case& the_case, CaseInputs* inputs) {
     tensor = {the_case.DTypeOf(param), the_case.ShapeOf(param), nullptr};
     if (inputs == nullptr || param.kind != Param::Kind::kInput) continue;
     std::vector<std::byte>& elements = inputs->tensors[tensors.size() - 1];
-    elements.resize(ElementCount(tensor.shape) * SizeOf(tensor.dtype));
+    elements = MakeBytes(ElementCount(tensor.shape) * SizeOf(tensor.dtype));
     tensor.data = elements.data();
   }
   return tensors;
@@ -59,9 +61,24 @@ void FillCall::Set(std::size_t param, std::size_t index, double value) {
 }
 
 void FillCall::SetAll(std::size_t param, const std::function<double(std::size_t)>& element) {
+  SetBlocks(param, [&](std::size_t first, std::span<double> elements) {
+    for (double& value : elements) value = element(first++);
+  });
+}
+
+void FillCall::SetBlocks(
+    std::size_t param,
+    const std::function<void(std::size_t first, std::span<double> elements)>& make) {
   if (param == kNoParam || !tensors_[param].present()) return;
+  const DType dtype = tensors_[param].dtype;
+  std::byte* const data = inputs_->tensors[param].data();
   ForStretches(ElementCount(tensors_[param].shape), 1, [&](std::size_t first, std::size_t end) {
-    for (std::size_t i = first; i < end; ++i) Set(param, i, element(i));
+    std::array<double, kTile> block;  // NOLINT(cppcoreguidelines-pro-type-member-init)
+    for (std::size_t i = first; i < end; i += kTile) {
+      const std::size_t count = std::min(kTile, end - i);
+      make(i, std::span(block).first(count));
+      StoreAll(dtype, block.data(), count, data + i * SizeOf(dtype));
+    }
   });
 }
 

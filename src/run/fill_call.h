@@ -48,6 +48,11 @@ class FillCall {
   /// Sets every element i of `param` to element(i).
   void SetAll(std::size_t param, const std::function<double(std::size_t)>& element);
 
+  /// Sets all elements of `param` to what make(first, elements) writes for those from `first` on,
+  /// block by block.
+  void SetBlocks(std::size_t param,
+                 const std::function<void(std::size_t first, std::span<double> elements)>& make);
+
   /// Calls body(first, end) for stretches that cover 0 … count - 1, on several threads. Each is of
   /// about as many elements, if an item has `item_elements` of them.
   void ForStretches(std::size_t count, std::size_t item_elements,

@@ -99,9 +99,10 @@ TEST(DotSum, KnowsItsMagnitudeAndEnergy) {
 TEST(ColumnSums, MergeKeepsWhatCancels) {
   ColumnSums first(2), second(2);
   const std::vector<double> large{0x1p100, 3}, small{1, 4}, minus{-0x1p100, -5};
-  first.AddRow(large.data(), 1);
-  first.AddRow(small.data(), 1);
-  second.AddRow(minus.data(), 1);
+  const double one = 1;
+  first.AddRows(large.data(), &one, 1);
+  first.AddRows(small.data(), &one, 1);
+  second.AddRows(minus.data(), &one, 1);
   first.Merge(second);
   EXPECT_EQ(first.At(0).value.high, 1);
   const Totals sum = first.At(1);
@@ -110,11 +111,30 @@ TEST(ColumnSums, MergeKeepsWhatCancels) {
   EXPECT_EQ(sum.energy, 50);
 }
 
+TEST(ColumnSums, AddsRowsInTurnWhateverTheirNumber) {
+  const std::size_t columns = 11, rows = 5;
+  std::vector<double> terms(columns * rows);
+  for (std::size_t i = 0; i < terms.size(); ++i) terms[i] = 0.1 * static_cast<double>(i) - 2.3;
+  const std::vector<double> factors{1.5, -2, 0.25, 3, -0.75};
+  ColumnSums at_once(columns), one_by_one(columns);
+  at_once.AddRows(terms.data(), factors.data(), rows);
+  for (std::size_t row = 0; row < rows; ++row) {
+    one_by_one.AddRows(terms.data() + row * columns, &factors[row], 1);
+  }
+  for (std::size_t i = 0; i < columns; ++i) {
+    EXPECT_EQ(at_once.At(i).value.high, one_by_one.At(i).value.high) << i;
+    EXPECT_EQ(at_once.At(i).value.low, one_by_one.At(i).value.low) << i;
+    EXPECT_EQ(at_once.At(i).magnitude, one_by_one.At(i).magnitude) << i;
+    EXPECT_EQ(at_once.At(i).energy, one_by_one.At(i).energy) << i;
+  }
+}
+
 TEST(ColumnSums, ANonFiniteTermShowsInTheMagnitudeOfItsColumn) {
   ColumnSums sums(3);
   const std::vector<double> row{std::numeric_limits<double>::infinity(), 1,
                                 std::numeric_limits<double>::quiet_NaN()};
-  sums.AddRow(row.data(), 0);
+  const double zero = 0;
+  sums.AddRows(row.data(), &zero, 1);
   EXPECT_FALSE(std::isfinite(sums.At(0).magnitude));
   EXPECT_EQ(sums.At(1).magnitude, 0);
   EXPECT_FALSE(std::isfinite(sums.At(2).magnitude));

@@ -107,7 +107,7 @@ class TensorSet {
 
   /// Sets what the oracle derives from the other inputs, rounded to its dtype.
   void FillStatistics(double eps) {
-    const auto values = OracleOf(*op_).statistics(dims_, eps, tensors_);
+    const auto values = OracleOf(*op_).statistics(dims_, eps, tensors_, 1);
     auto statistic = values.begin();
     for (const Param& param : op_->params) {
       if (!IsDerived(param)) continue;
