@@ -255,9 +255,8 @@ Answer CheckAccuracy(CaseRun& run, const CheckOptions& options, Result* result) 
   if (const auto why = WhyInputsShowNothing(run)) return {Outcome::kMistrusted, *why};
   // The option may choose another kernel; equal bits have the verdict already.
   run.Launch(Poison::kFirst, /*deterministic=*/true);
-  const DenseTensors on_request = run.Outputs();
-  if (on_request == by_default) return judgement.answer;
-  judgement = Judge(run, options, on_request, kFloat32Roundoff, options.standard);
+  if (run.LeftAgain(by_default)) return judgement.answer;
+  judgement = Judge(run, options, run.Outputs(), kFloat32Roundoff, options.standard);
   // Of either mode, the report shows the worse.
   for (std::size_t i = 0; i < judgement.outputs.size(); ++i) {
     std::vector<StandardResult> standards = result->outputs[i].standards;

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "base/bytes.h"
 #include "base/random.h"
 
 namespace normgrad {
@@ -56,14 +57,40 @@ HostTensor AsHostTensor(const Case& the_case, std::size_t index,
   return {the_case.DTypeOf(param), the_case.ShapeOf(param), dense.data()};
 }
 
-std::uint64_t StorageBytes(const Case& the_case) {
-  std::uint64_t bytes = 0;
+namespace {
+
+/// Calls visit(param, layout, bytes per element) for every tensor passed.
+template <typename Visit>
+void ForEachTensor(const Case& the_case, Visit visit) {
   for (const Param& param : the_case.op->params) {
     if (!the_case.Passes(param)) continue;
-    const Layout layout = MakeLayout(the_case.LayoutOf(param), the_case.ShapeOf(param));
-    bytes += StorageCount(layout) * SizeOf(the_case.DTypeOf(param));
+    visit(param, MakeLayout(the_case.LayoutOf(param), the_case.ShapeOf(param)),
+          SizeOf(the_case.DTypeOf(param)));
   }
+}
+
+bool IsGapless(const Layout& layout) {
+  return IsDense(layout) && StorageCount(layout) == ElementCount(layout.shape);
+}
+
+}  // namespace
+
+std::uint64_t StorageBytes(const Case& the_case) {
+  std::uint64_t bytes = 0;
+  ForEachTensor(the_case, [&](const Param&, const Layout& layout, std::size_t element_bytes) {
+    bytes += StorageCount(layout) * element_bytes;
+  });
   return bytes;
+}
+
+std::uint64_t HostBytes(const Case& the_case) {
+  std::uint64_t bytes = 0, image = 0;
+  ForEachTensor(the_case, [&](const Param& param, const Layout& layout, std::size_t element_bytes) {
+    if (the_case.Uses(param)) bytes += ElementCount(layout.shape) * element_bytes;
+    if (IsGapless(layout)) return;
+    image = std::max<std::uint64_t>(image, StorageCount(layout) * element_bytes);
+  });
+  return bytes + 3 * image;
 }
 
 void DeviceArgs::Add(const Param& param, const CallArg& arg, const Layout& layout,
@@ -107,9 +134,7 @@ CaseRun::CaseRun(const Case& the_case, const Device& device,
       bound_(device.library().Bind(*the_case.op)),
       inputs_(std::move(inputs)) {
   const std::vector<CallArg> args = ArgsOf(case_);
-  for (std::size_t i = 0; i < args.size(); ++i) {
-    slots_.push_back(MakeSlot(op().params[i], args[i]));
-  }
+  for (std::size_t i = 0; i < args.size(); ++i) slots_.push_back(MakeSlot(i, args[i]));
   MakeArgs();
   Reset(Poison::kFirst);
 }
@@ -134,13 +159,15 @@ void CaseRun::Place(Placement placement) {
                                   ? (i + 1) * kMoveBytes
                                   : (2 * i + 1) * slots_[i]->element_bytes;
     slots_[i]->buffer.Shift(shift);
+    slots_[i]->known = false;
   }
   placement_ = placement;
   MakeArgs();
 }
 
 /// Memory for the tensor of a param; null where none is passed.
-std::unique_ptr<CaseRun::Slot> CaseRun::MakeSlot(const Param& param, const CallArg& arg) const {
+std::unique_ptr<CaseRun::Slot> CaseRun::MakeSlot(std::size_t index, const CallArg& arg) const {
+  const Param& param = op().params[index];
   if (!param.IsTensor() || !arg.present) return nullptr;
   const bool changed = case_.changes.contains(param.name);
   // A device that takes a call it should refuse must at least find memory where it looks for it.
@@ -150,51 +177,97 @@ std::unique_ptr<CaseRun::Slot> CaseRun::MakeSlot(const Param& param, const CallA
   const std::size_t elements =
       changed ? ElementCount(case_.ShapeOf(param)) + kSpareElements : StorageCount(layout);
   const bool writable = param.kind == Param::Kind::kOutput && case_.Uses(param);
-  return std::make_unique<Slot>(Slot{&param,
-                                     writable,
-                                     element_bytes,
-                                     std::move(layout),
-                                     GuardedBuffer(device_, elements * element_bytes),
-                                     {}});
+  return std::make_unique<Slot>(Slot{.param = &param,
+                                     .index = index,
+                                     .writable = writable,
+                                     .gapless = !changed && IsGapless(layout),
+                                     .element_bytes = element_bytes,
+                                     .layout = std::move(layout),
+                                     .buffer = GuardedBuffer(device_, elements * element_bytes)});
 }
 
-void CaseRun::WriteSlot(std::size_t index, const Poisons& poisons) {
-  Slot& slot = *slots_[index];
+std::vector<std::byte> CaseRun::Slot::Image() const {
+  std::vector<std::byte> image(buffer.size(), PoisonByte(IsUniform() ? elements : gaps));
+  if (data != nullptr) {
+    Scatter(layout, element_bytes, Data().data(), image.data());
+  } else if (!IsUniform()) {
+    const std::vector<std::byte> dense(ElementCount(layout.shape) * element_bytes,
+                                       PoisonByte(elements));
+    Scatter(layout, element_bytes, dense.data(), image.data());
+  }
+  return image;
+}
+
+std::optional<std::size_t> CaseRun::Slot::FirstChange() const {
+  if (IsUniform()) return buffer.FirstOther(elements);
+  return gapless ? buffer.FirstOther(Data()) : buffer.FirstOther(Image());
+}
+
+std::byte CaseRun::Slot::ByteNow(std::size_t at) const {
+  std::byte byte{};
+  buffer.Read({&byte, 1}, at);
+  return byte;
+}
+
+void CaseRun::WriteSlot(Slot& slot, const Poisons& poisons) const {
   const bool output = slot.param->kind == Param::Kind::kOutput;
-  const bool split = output && poisons.outputs != poisons.gaps;
-  slot.image.assign(slot.buffer.size(),
-                    PoisonByte(output && !split ? poisons.outputs : poisons.gaps));
-  if (split) {
-    const std::vector<std::byte> elements(ElementCount(slot.layout.shape) * slot.element_bytes,
-                                          PoisonByte(poisons.outputs));
-    Scatter(slot.layout, slot.element_bytes, elements.data(), slot.image.data());
+  const bool has_data = inputs_ != nullptr && !inputs_->tensors[slot.index].empty() &&
+                        !case_.changes.contains(slot.param->name);
+  const auto data = has_data ? inputs_ : nullptr;
+  const Poison elements = output ? poisons.outputs : poisons.gaps;
+  // Of gapless data neither poison shows.
+  const bool shows = !has_data || !slot.gapless;
+  const bool same = slot.elements == elements && slot.gaps == poisons.gaps;
+  if (slot.known && slot.data == data && (same || !shows)) {
+    slot.buffer.WriteGuards(poisons.guards);
+    return;
   }
-  const bool has_data = inputs_ != nullptr && !inputs_->tensors[index].empty();
-  if (has_data && !case_.changes.contains(slot.param->name)) {
-    Scatter(slot.layout, slot.element_bytes, inputs_->tensors[index].data(), slot.image.data());
+  slot.data = data, slot.elements = elements, slot.gaps = poisons.gaps;
+  if (slot.IsUniform()) {
+    slot.buffer.WritePoison(elements, poisons.guards);
+  } else if (slot.gapless) {
+    slot.buffer.Write(slot.Data(), poisons.guards);
+  } else {
+    slot.buffer.Write(slot.Image(), poisons.guards);
   }
-  slot.buffer.Write(slot.image, poisons.guards);
+  slot.known = true;
 }
 
-void CaseRun::Reset(Poison poison) { Reset(Poisons::All(poison)); }
-
-void CaseRun::Reset(const Poisons& poisons) {
-  for (std::size_t i = 0; i < slots_.size(); ++i) {
-    if (slots_[i] != nullptr) WriteSlot(i, poisons);
+void CaseRun::WriteSlots(const Poisons& poisons) {
+  for (const auto& slot : slots_) {
+    if (slot != nullptr) WriteSlot(*slot, poisons);
   }
-  if (workspace_ != nullptr) workspace_->WritePoison(poisons.workspace);
+}
+
+void CaseRun::WriteWorkspace(Poison poison) {
+  if (workspace_ != nullptr) workspace_->WritePoison(poison);
+}
+
+void CaseRun::ForgetContents() const {
+  for (const auto& slot : slots_) {
+    if (slot != nullptr) slot->known = false;
+  }
+}
+
+void CaseRun::Reset(Poison poison) {
+  ForgetContents();
+  WriteSlots(Poisons::All(poison));
+  WriteWorkspace(poison);
 }
 
 Reply CaseRun::TryPhaseOne(std::uint64_t* workspace_bytes, aclOpExecutor** executor) const {
+  ForgetContents();
   return device_.TryPhaseOne(bound_, args_->All(), workspace_bytes, executor);
 }
 
 Reply CaseRun::TryPhaseTwo(std::byte* workspace, std::uint64_t workspace_bytes,
                            aclOpExecutor* executor) const {
+  ForgetContents();
   return device_.TryPhaseTwo(bound_, workspace, workspace_bytes, executor);
 }
 
 double CaseRun::PhaseOne() {
+  ForgetContents();
   using Clock = std::chrono::steady_clock;
   const auto start = Clock::now();
   prepared_ = device_.PhaseOneOf(bound_, args_->All());
@@ -210,16 +283,17 @@ double CaseRun::PhaseOne() {
 }
 
 void CaseRun::PhaseTwo(const SideStream* side) {
+  ForgetContents();
   device_.PhaseTwoOf(bound_, &prepared_, workspace_ != nullptr ? workspace_->data() : nullptr,
                      side);
 }
 
 void CaseRun::Prepare(const Setup& setup) {
   Place(setup.placement);
-  Reset(setup.poisons);
+  WriteSlots(setup.poisons);
   device_.SetDeterministic(setup.deterministic);
   PhaseOne();
-  if (workspace_ != nullptr) workspace_->WritePoison(setup.poisons.workspace);
+  WriteWorkspace(setup.poisons.workspace);
 }
 
 void CaseRun::Launch(const Setup& setup) {
@@ -241,9 +315,12 @@ Reply CaseRun::LaunchTwice(const Setup& setup, const std::function<void()>& afte
   Prepare(setup);
   Reply reply = device_.MakeRepeatable(prepared_);
   for (int launch = 0; launch < 2 && reply.status == 0; ++launch) {
-    if (launch > 0) Reset(setup.poisons);
-    reply = device_.TryPhaseTwo(bound_, workspace_ != nullptr ? workspace_->data() : nullptr,
-                                prepared_.workspace_bytes, prepared_.executor.get());
+    if (launch > 0) {
+      WriteSlots(setup.poisons);
+      WriteWorkspace(setup.poisons.workspace);
+    }
+    reply = TryPhaseTwo(workspace_ != nullptr ? workspace_->data() : nullptr,
+                        prepared_.workspace_bytes, prepared_.executor.get());
     if (reply.status != 0) break;
     device_.Synchronize();
     after();
@@ -264,16 +341,26 @@ CaseRun::Times CaseRun::LaunchTimed() {
 
 DenseTensors CaseRun::Outputs() const {
   DenseTensors outputs(slots_.size());
-  std::vector<std::byte> storage;
   for (std::size_t i = 0; i < slots_.size(); ++i) {
     const Slot* slot = slots_[i].get();
     if (slot == nullptr || !slot->writable) continue;
-    storage.resize(slot->buffer.size());
-    slot->buffer.Read(storage);
-    outputs[i].resize(ElementCount(slot->layout.shape) * slot->element_bytes);
-    Gather(slot->layout, slot->element_bytes, storage.data(), outputs[i].data());
+    outputs[i] = MakeBytes(ElementCount(slot->layout.shape) * slot->element_bytes);
+    if (slot->gapless) {
+      slot->buffer.Read(outputs[i]);
+    } else {
+      Gather(slot->layout, slot->element_bytes, Storage(i).data(), outputs[i].data());
+    }
   }
   return outputs;
+}
+
+bool CaseRun::LeftAgain(const DenseTensors& outputs) const {
+  const bool gapless = std::ranges::all_of(
+      slots_, [](const auto& slot) { return slot == nullptr || !slot->writable || slot->gapless; });
+  if (!gapless) return Outputs() == outputs;
+  return std::ranges::all_of(slots_, [&](const auto& slot) {
+    return slot == nullptr || !slot->writable || !slot->buffer.FirstOther(outputs[slot->index]);
+  });
 }
 
 std::vector<std::byte> CaseRun::Storage(std::size_t index) const {
@@ -283,44 +370,51 @@ std::vector<std::byte> CaseRun::Storage(std::size_t index) const {
   return storage;
 }
 
-std::optional<std::string> CaseRun::SlotDamage(const Slot& slot) const {
+std::optional<std::string> CaseRun::SlotDamage(Slot& slot) {
   const std::string name(slot.param->name);
   if (const auto guard = slot.buffer.Damage()) {
     return fmt::format("{}: written out of bounds: {}, {}", name, guard->text,
                        guard->behind ? PlaceOf(slot.layout, slot.element_bytes, slot.buffer.size())
                                      : PlaceOf(slot.layout, slot.element_bytes, 0));
   }
-  std::vector<std::byte> now(slot.buffer.size());
-  slot.buffer.Read(now);
-  if (slot.writable) {
+  std::optional<std::size_t> at;
+  std::byte was{};
+  if (!slot.writable) {
+    at = slot.FirstChange();
+    slot.known = !at;
+    if (at) was = slot.IsUniform() ? PoisonByte(slot.elements) : slot.Image()[*at];
+  } else if (!slot.gapless) {
     // Only the elements of the view may change: put the old ones back and compare.
-    std::vector<std::byte> elements(ElementCount(slot.layout.shape) * slot.element_bytes);
-    Gather(slot.layout, slot.element_bytes, slot.image.data(), elements.data());
-    Scatter(slot.layout, slot.element_bytes, elements.data(), now.data());
+    const std::vector<std::byte> image = slot.Image();
+    std::vector<std::byte> now(image.size()),
+        dense(ElementCount(slot.layout.shape) * slot.element_bytes);
+    slot.buffer.Read(now);
+    Gather(slot.layout, slot.element_bytes, image.data(), dense.data());
+    Scatter(slot.layout, slot.element_bytes, dense.data(), now.data());
+    const auto [changed, held] = std::ranges::mismatch(now, image);
+    if (changed != now.end()) {
+      at = static_cast<std::size_t>(changed - now.begin());
+      was = *held;
+    }
   }
-  if (now == slot.image) return std::nullopt;
-  const auto [changed, was] = std::ranges::mismatch(now, slot.image);
+  if (!at) return std::nullopt;
   const std::string_view what = slot.writable ? "a gap between its elements was"
                                 : slot.param->kind == Param::Kind::kInput
                                     ? "the input was"
                                     : "an output that is not wanted was";
-  const auto at = static_cast<std::size_t>(changed - now.begin());
   return fmt::format("{}: {} changed: byte {} of its storage, {}, was 0x{:02x}, is 0x{:02x}", name,
-                     what, at, PlaceOf(slot.layout, slot.element_bytes, at),
-                     std::to_integer<unsigned>(*was), std::to_integer<unsigned>(*changed));
+                     what, *at, PlaceOf(slot.layout, slot.element_bytes, *at),
+                     std::to_integer<unsigned>(was), std::to_integer<unsigned>(slot.ByteNow(*at)));
 }
 
 std::optional<std::string> CaseRun::AnyChange() const {
   for (const auto& slot : slots_) {
     if (slot == nullptr) continue;
     if (auto damage = SlotDamage(*slot)) return damage;
-    std::vector<std::byte> now(slot->buffer.size());
-    slot->buffer.Read(now);
-    if (now != slot->image) {
-      const auto [changed, was] = std::ranges::mismatch(now, slot->image);
-      return fmt::format("{}: byte {} of its storage was written", slot->param->name,
-                         changed - now.begin());
-    }
+    if (slot->known) continue;
+    const auto at = slot->FirstChange();
+    if (at) return fmt::format("{}: byte {} of its storage was written", slot->param->name, *at);
+    slot->known = true;
   }
   return std::nullopt;
 }
@@ -342,11 +436,7 @@ std::vector<std::string> CaseRun::Damage() const {
 
 std::uint64_t HashOf(const DenseTensors& outputs) {
   std::uint64_t hash = HashText("");
-  for (const std::vector<std::byte>& output : outputs) {
-    // The length keeps bytes from wandering between outputs unseen.
-    hash = HashText(fmt::format("{} ", output.size()), hash);
-    hash = HashText({reinterpret_cast<const char*>(output.data()), output.size()}, hash);
-  }
+  for (const std::vector<std::byte>& output : outputs) hash = HashBytes(output, hash);
   return hash;
 }
 

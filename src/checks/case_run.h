@@ -92,8 +92,8 @@ class CaseRun {
   /// The inputs from the next launch on: of the same case, with other values.
   void UseInputs(std::shared_ptr<const CaseInputs> inputs) { inputs_ = std::move(inputs); }
 
-  /// Poisons outputs, gaps, guards and workspace, writes the inputs afresh, runs both phases and
-  /// waits for them.
+  /// Poisons outputs, gaps, guards and workspace, makes sure of the inputs, runs both phases and
+  /// waits for them. What has been verified since the last launch is not written again.
   void Launch(const Setup& setup);
   void Launch(Poison poison, bool deterministic) {
     Launch({.deterministic = deterministic, .poisons = Poisons::All(poison)});
@@ -128,6 +128,9 @@ class CaseRun {
   /// What the last Launch() left in the outputs wanted; other entries are empty.
   DenseTensors Outputs() const;
 
+  /// Whether Outputs() would be equal to `outputs`; without a copy of those that are gapless.
+  bool LeftAgain(const DenseTensors& outputs) const;
+
   /// The storage of the tensor of param `index` as it is now, gaps included; empty where none is
   /// passed.
   std::vector<std::byte> Storage(std::size_t index) const;
@@ -145,24 +148,46 @@ class CaseRun {
   std::uint64_t compulsory_bytes() const;  // each input read once, each output written once
 
  private:
+  // Memory for one tensor, and what it was last written with: the elements of `data`, or copies of
+  // `elements`, and copies of `gaps` between them.
   struct Slot {
     const Param* param;
-    bool writable;  // an output that is wanted
+    std::size_t index;  // of the param
+    bool writable;      // an output that is wanted
+    bool gapless;       // storage is the dense elements and nothing else
     std::size_t element_bytes;
     Layout layout;
     GuardedBuffer buffer;
-    std::vector<std::byte> image;  // storage as last written
+    std::shared_ptr<const CaseInputs> data{};
+    Poison elements = Poison::kFirst, gaps = Poison::kFirst;
+    bool known = false;  // every byte is as written: written or verified since the last call
+
+    /// Whether all of storage is copies of `elements`.
+    bool IsUniform() const { return data == nullptr && (gapless || elements == gaps); }
+
+    /// The elements in `data`.
+    std::span<const std::byte> Data() const { return data->tensors[index]; }
+
+    /// The storage as last written.
+    std::vector<std::byte> Image() const;
+
+    /// The first byte of storage that is not as last written.
+    std::optional<std::size_t> FirstChange() const;
+
+    std::byte ByteNow(std::size_t at) const;
   };
 
-  std::unique_ptr<Slot> MakeSlot(const Param& param, const CallArg& arg) const;
+  std::unique_ptr<Slot> MakeSlot(std::size_t index, const CallArg& arg) const;
   void Place(Placement placement);
   void MakeArgs();
-  void Reset(const Poisons& poisons);
+  void WriteSlots(const Poisons& poisons);
+  void WriteSlot(Slot& slot, const Poisons& poisons) const;
+  void WriteWorkspace(Poison poison);
+  void ForgetContents() const;       // the library is about to be called
   void Prepare(const Setup& setup);  // everything before phase 2
   void PhaseTwo(const SideStream* side = nullptr);
   double PhaseOne();  // returns the host seconds of GetWorkspaceSize alone
-  void WriteSlot(std::size_t index, const Poisons& poisons);
-  std::optional<std::string> SlotDamage(const Slot& slot) const;
+  static std::optional<std::string> SlotDamage(Slot& slot);
 
   Case case_;
   const Device& device_;
@@ -177,6 +202,11 @@ class CaseRun {
 
 /// Device bytes of all tensors' storage.
 std::uint64_t StorageBytes(const Case& the_case);
+
+/// The most bytes of host memory that filling, accuracy and memory need at a time, beside what
+/// does not grow with the tensors: the inputs, the outputs of one launch and, of the largest
+/// storage with gaps, what was written, what is there and its elements.
+std::uint64_t HostBytes(const Case& the_case);
 
 /// A hash of every byte of the outputs of one launch; stable across processes.
 std::uint64_t HashOf(const DenseTensors& outputs);

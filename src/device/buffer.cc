@@ -2,11 +2,21 @@
 #include "device/buffer.h"
 
 #include <algorithm>
+#include <array>
+#include <cstring>
 #include <stdexcept>
+#include <vector>
 
 #include <fmt/format.h>
 
 namespace normgrad {
+namespace {
+
+// What is compared piece by piece stays in the cache nearest to memory that is a core's own; what
+// is written from one piece again and again should be large enough for a device's fastest copy.
+constexpr std::size_t kPieceBytes = std::size_t{1} << 18, kPoisonBytes = std::size_t{1} << 22;
+
+}  // namespace
 
 std::byte PoisonByte(Poison poison) { return static_cast<std::byte>(poison); }
 
@@ -20,23 +30,63 @@ void GuardedBuffer::Shift(std::size_t bytes) {
   shift_bytes_ = bytes;
 }
 
-void GuardedBuffer::Write(std::span<const std::byte> payload, Poison poison) {
-  poison_ = poison;
-  const std::vector<std::byte> guard(std::max(front_bytes(), back_bytes()), PoisonByte(poison));
-  device_.Upload(memory_.address(), std::span(guard).first(front_bytes()));
+void GuardedBuffer::Write(std::span<const std::byte> payload, Poison guards) {
+  WriteGuards(guards);
   if (!payload.empty()) device_.Upload(data(), payload);
+}
+
+void GuardedBuffer::WritePoison(Poison payload, Poison guards) {
+  WriteGuards(guards);
+  const std::vector<std::byte> piece(std::min(payload_bytes_, kPoisonBytes), PoisonByte(payload));
+  for (std::size_t first = 0; first < payload_bytes_; first += piece.size()) {
+    const std::size_t count = std::min(piece.size(), payload_bytes_ - first);
+    device_.Upload(data() + first, std::span(piece).first(count));
+  }
+}
+
+void GuardedBuffer::WriteGuards(Poison guards) {
+  guards_ = guards;
+  std::array<std::byte, kGuardBytes + kShiftBytes> guard{};
+  guard.fill(PoisonByte(guards));
+  device_.Upload(memory_.address(), std::span(guard).first(front_bytes()));
   device_.Upload(data() + payload_bytes_, std::span(guard).first(back_bytes()));
 }
 
-void GuardedBuffer::WritePoison(Poison poison) {
-  poison_ = poison;
-  const std::vector<std::byte> all(front_bytes() + payload_bytes_ + back_bytes(),
-                                   PoisonByte(poison));
-  device_.Upload(memory_.address(), all);
+void GuardedBuffer::Read(std::span<std::byte> bytes, std::size_t first) const {
+  if (!bytes.empty()) device_.Download(bytes, data() + first);
 }
 
-void GuardedBuffer::Read(std::span<std::byte> payload) const {
-  if (!payload.empty()) device_.Download(payload, data());
+// Downloads piece by piece; compare(piece, first) is where the piece from byte `first` on is other,
+// its size if nowhere.
+template <typename Compare>
+std::optional<std::size_t> GuardedBuffer::FirstOtherOf(Compare compare) const {
+  std::vector<std::byte> scratch(std::min(payload_bytes_, kPieceBytes));
+  for (std::size_t first = 0; first < payload_bytes_; first += scratch.size()) {
+    const auto piece = std::span(scratch).first(std::min(scratch.size(), payload_bytes_ - first));
+    Read(piece, first);
+    const std::size_t other = compare(std::span<const std::byte>(piece), first);
+    if (other < piece.size()) return first + other;
+  }
+  return std::nullopt;
+}
+
+std::optional<std::size_t> GuardedBuffer::FirstOther(std::span<const std::byte> expected) const {
+  return FirstOtherOf([&](std::span<const std::byte> piece, std::size_t first) {
+    const auto wanted = expected.subspan(first, piece.size());
+    if (std::memcmp(piece.data(), wanted.data(), piece.size()) == 0) return piece.size();
+    return static_cast<std::size_t>(std::ranges::mismatch(piece, wanted).in1 - piece.begin());
+  });
+}
+
+std::optional<std::size_t> GuardedBuffer::FirstOther(Poison expected) const {
+  const std::byte byte = PoisonByte(expected);
+  return FirstOtherOf([=](std::span<const std::byte> piece, std::size_t) {
+    // Equal to itself one byte further on: all bytes are the first.
+    const bool uniform = std::memcmp(piece.data(), piece.data() + 1, piece.size() - 1) == 0;
+    if (uniform && piece.front() == byte) return piece.size();
+    const auto other = std::ranges::find_if(piece, [=](std::byte b) { return b != byte; });
+    return static_cast<std::size_t>(other - piece.begin());
+  });
 }
 
 std::optional<GuardDamage> GuardedBuffer::Damage() const {
@@ -47,14 +97,15 @@ std::optional<GuardDamage> GuardedBuffer::Damage() const {
     const auto count = std::count_if(byte, end, damaged);
     return count == 1 ? text : fmt::format("{}, {} bytes in all", text, count);
   };
-  const auto damaged = [this](std::byte value) { return value != PoisonByte(poison_); };
-  std::vector<std::byte> guard(back_bytes());
+  const auto damaged = [this](std::byte value) { return value != PoisonByte(guards_); };
+  std::array<std::byte, kGuardBytes + kShiftBytes> room{};
+  std::span<std::byte> guard = std::span(room).first(back_bytes());
   device_.Download(guard, data() + payload_bytes_);
   if (const auto byte = std::ranges::find_if(guard, damaged); byte != guard.end()) {
     return GuardDamage{true,
                        describe(guard.begin(), byte, guard.end(), 0, "behind its end", damaged)};
   }
-  guard.resize(front_bytes());
+  guard = std::span(room).first(front_bytes());
   device_.Download(guard, memory_.address());
   const auto byte = std::find_if(guard.rbegin(), guard.rend(), damaged);
   if (byte == guard.rend()) return std::nullopt;

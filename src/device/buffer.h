@@ -40,12 +40,20 @@ class GuardedBuffer {
   void Shift(std::size_t bytes);
 
   /// Uploads `payload` (size() bytes) between fresh guards.
-  void Write(std::span<const std::byte> payload, Poison poison);
-  /// Fills payload and guards with `poison`.
-  void WritePoison(Poison poison);
+  void Write(std::span<const std::byte> payload, Poison guards);
+  /// Fills the payload with `payload`, the guards with `guards`.
+  void WritePoison(Poison payload, Poison guards);
+  void WritePoison(Poison poison) { WritePoison(poison, poison); }
+  /// Fills the guards alone.
+  void WriteGuards(Poison guards);
 
-  /// Downloads the payload into `payload` (size() bytes).
-  void Read(std::span<std::byte> payload) const;
+  /// Downloads the payload from byte `first` on into `bytes`.
+  void Read(std::span<std::byte> bytes, std::size_t first = 0) const;
+
+  /// The first byte of the payload that is not as in `expected` (size() bytes), or not the
+  /// poison's. Neither keeps a copy of the payload.
+  std::optional<std::size_t> FirstOther(std::span<const std::byte> expected) const;
+  std::optional<std::size_t> FirstOther(Poison expected) const;
 
   /// The guard byte next to the payload that no longer holds what was written, those behind its end
   /// first.
@@ -55,11 +63,14 @@ class GuardedBuffer {
   std::size_t front_bytes() const { return kGuardBytes + shift_bytes_; }
   std::size_t back_bytes() const { return kGuardBytes + kShiftBytes - shift_bytes_; }
 
+  template <typename Compare>
+  std::optional<std::size_t> FirstOtherOf(Compare compare) const;
+
   const Device& device_;
   std::size_t payload_bytes_;
   std::size_t shift_bytes_ = 0;
   DeviceMemory memory_;
-  Poison poison_ = Poison::kFirst;
+  Poison guards_ = Poison::kFirst;
 };
 
 }  // namespace normgrad

@@ -73,7 +73,7 @@ TEST(InProcessExecutor, SkipsACaseThatCannotFitBeforeItAllocatesAnything) {
   const Result result = Execute(CaseOf({1 << 20}, {1 << 19}));  // 2^39 elements: terabytes
   EXPECT_EQ(result.outcome, Outcome::kSkipped);
   EXPECT_THAT(result.reason, testing::StartsWith("accuracy, memory, determinism: memory: the "
-                                                 "tensors take 3 TiB, and 3 times that"));
+                                                 "tensors take 3 TiB, and the host 9 TiB"));
 }
 
 TEST(InProcessExecutor, CallsACheckThatNobodyHasABug) {
