@@ -19,29 +19,28 @@ Answer Failed(std::string reason, std::optional<int> status = {}) {
 /// Owns what phase 1 left behind until phase 2 consumes it.
 class PhaseOneReply {
  public:
-  explicit PhaseOneReply(const CaseRun& run, bool give_bytes = true, bool give_executor = true)
-      : api_(&run.device().library().api()),
-        reply_(run.TryPhaseOne(give_bytes ? &bytes_ : nullptr,
-                               give_executor ? &executor_ : nullptr)) {}
-  PhaseOneReply(const PhaseOneReply&) = delete;
-  PhaseOneReply& operator=(const PhaseOneReply&) = delete;
-  ~PhaseOneReply() {
-    if (executor_ != nullptr && reply_.status == 0) api_->destroy_executor(executor_);
+  explicit PhaseOneReply(const CaseRun& run, bool give_bytes = true, bool give_executor = true) {
+    aclOpExecutor* executor = nullptr;
+    reply_ = run.TryPhaseOne(give_bytes ? &bytes_ : nullptr, give_executor ? &executor : nullptr);
+    executor_ = run.device().Own(executor);
+    has_executor_ = executor != nullptr;
+    // What a refusal leaves there is nobody's to destroy.
+    if (reply_.status != 0) static_cast<void>(executor_.release());
   }
 
   int status() const { return reply_.status; }
   const std::string& message() const { return reply_.message; }
   std::uint64_t bytes() const { return bytes_; }
-  bool HasExecutor() const { return executor_ != nullptr; }
+  bool HasExecutor() const { return has_executor_; }
 
   /// The executor, now phase 2's.
-  aclOpExecutor* Release() { return std::exchange(executor_, nullptr); }
+  aclOpExecutor* Release() { return executor_.release(); }
 
  private:
-  const Api* api_;
   std::uint64_t bytes_ = 0;
-  aclOpExecutor* executor_ = nullptr;
   Reply reply_;
+  DeviceExecutor executor_;
+  bool has_executor_ = false;
 };
 
 /// A person must be able to read it: some text, no control characters.

@@ -14,6 +14,7 @@
 #include "base/dtype.h"
 #include "base/layout.h"
 #include "device/library.h"
+#include "device/watch.h"
 
 namespace normgrad {
 
@@ -28,6 +29,12 @@ class DeviceError : public std::runtime_error {
 
  private:
   int status_;
+};
+
+/// A device failed before it was given a case: no case's outcome, and nothing that the user typed.
+/// The message says which library and what it answered; exit code 5.
+class StartError : public std::runtime_error {
+  using std::runtime_error::runtime_error;
 };
 
 class Device;
@@ -47,21 +54,20 @@ class DeviceMemory {
   void* address_;
 };
 
-/// An aclTensor, destroyed with the object.
-struct TensorDeleter {
-  const Api* api = nullptr;
-  void operator()(aclTensor* tensor) const { api->destroy_tensor(tensor); }
+/// Has its device destroy what it made.
+struct Destroyer {
+  const Device* device = nullptr;
+  void operator()(aclTensor* tensor) const;
+  void operator()(aclIntArray* array) const;
+  void operator()(aclBoolArray* array) const;
+  void operator()(aclOpExecutor* executor) const;
 };
-using DeviceTensor = std::unique_ptr<aclTensor, TensorDeleter>;
 
-/// An aclIntArray or aclBoolArray, destroyed with the object.
-struct ArrayDeleter {
-  const Api* api = nullptr;
-  void operator()(aclIntArray* array) const { api->destroy_int_array(array); }
-  void operator()(aclBoolArray* array) const { api->destroy_bool_array(array); }
-};
-using DeviceIntArray = std::unique_ptr<aclIntArray, ArrayDeleter>;
-using DeviceBoolArray = std::unique_ptr<aclBoolArray, ArrayDeleter>;
+/// Arguments of a call, and an executor that phase 2 has not consumed; destroyed with the object.
+using DeviceTensor = std::unique_ptr<aclTensor, Destroyer>;
+using DeviceIntArray = std::unique_ptr<aclIntArray, Destroyer>;
+using DeviceBoolArray = std::unique_ptr<aclBoolArray, Destroyer>;
+using DeviceExecutor = std::unique_ptr<aclOpExecutor, Destroyer>;
 
 /// What a call of the library answered, right or wrong.
 struct Reply {
@@ -69,16 +75,10 @@ struct Reply {
   std::string message{};  // aclGetRecentErrMsg() after a status that is not 0
 };
 
-/// An executor that phase 2 has not consumed, destroyed with the object.
-struct ExecutorDeleter {
-  const Api* api;
-  void operator()(aclOpExecutor* executor) const { api->destroy_executor(executor); }
-};
-
 /// One prepared call: what phase 1 answered.
 struct Prepared {
   std::uint64_t workspace_bytes = 0;
-  std::unique_ptr<aclOpExecutor, ExecutorDeleter> executor{nullptr, ExecutorDeleter{nullptr}};
+  DeviceExecutor executor{};
 };
 
 /// A stream beside the device's own, for work that runs at the same time. Waited for and destroyed
@@ -101,8 +101,10 @@ class SideStream {
 class Device {
  public:
   /// Initialises the library and selects device `id`; no wait takes longer than `timeout_seconds`.
+  /// `watch`, which may be null, hears of every call and must live as long as the device.
   /// Throws Error when there is no such device, DeviceError when it does not start.
-  Device(const DeviceLibrary& library, std::int32_t id, double timeout_seconds);
+  Device(const DeviceLibrary& library, std::int32_t id, double timeout_seconds,
+         DeviceWatch* watch = nullptr);
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;
   ~Device();
@@ -111,6 +113,7 @@ class Device {
   std::string SocName() const;
   std::string Description() const;  // "Ascend910B1, acl 1.17.0, 23.4 GiB free of 23.5 GiB"
   std::size_t FreeBytes() const;
+  std::uint32_t Count() const;  // devices of the library
 
   /// Bytes of the last cache in front of memory; 0 where the library does not say.
   std::size_t CacheBytes() const;
@@ -137,6 +140,9 @@ class Device {
   DeviceIntArray MakeIntArray(std::span<const std::int64_t> values) const;
   DeviceBoolArray MakeBoolArray(const std::vector<bool>& values) const;
 
+  /// Owns what TryPhaseOne() gave; null for null.
+  DeviceExecutor Own(aclOpExecutor* executor) const { return {executor, Destroyer{this}}; }
+
   /// ACL_OPT_DETERMINISTIC, read by later phase-1 calls.
   void SetDeterministic(bool on) const;
 
@@ -160,6 +166,9 @@ class Device {
   /// long for the launch to end before it throws; if even then it has not, the device is lost().
   void Synchronize(const SideStream* side = nullptr) const;
 
+  /// How long Synchronize() may take on a library that keeps to the limits it is given.
+  static double MostWaitSeconds(double timeout_seconds);
+
   /// A launch never ended and may still read and write its memory. Nothing is given back any more,
   /// and the library must not be torn down: leave the process with std::_Exit.
   bool lost() const { return lost_; }
@@ -177,12 +186,25 @@ class Device {
   void CopyOnDevice(std::byte* to, const std::byte* from, std::size_t bytes) const;
 
  private:
+  friend class DeviceMemory;
   friend class SideStream;
+  friend struct Destroyer;
+
+  /// Calls a function of the library and lets the watch know.
+  template <typename Function, typename... Args>
+  auto In(Phase phase, Function* function, Args... args) const {
+    if (watch_ == nullptr) return function(args...);
+    watch_->OnPhase(phase);
+    const auto answer = function(args...);
+    watch_->OnPhase(Phase::kOwnWork);
+    return answer;
+  }
 
   void Open();
   void Close() noexcept;
   void Check(int status, std::string_view call) const;
   Reply ReplyOf(int status) const;
+  std::string RecentMessage() const;
   void Record(aclrtEvent event) const;
   double ElapsedSeconds() const;
 
@@ -190,6 +212,7 @@ class Device {
   const Api& api_;
   std::int32_t id_;
   std::int32_t timeout_ms_;
+  DeviceWatch* watch_;
   bool initialised_ = false;
   bool selected_ = false;
   aclrtStream stream_ = nullptr;

@@ -64,8 +64,8 @@ struct EntryPoint {
 
 template <typename Signature>
 constexpr EntryPoint MakeEntryPoint(std::string_view api) {
-  using Phase = internal::PhaseOneOf<Signature>;
-  return {api, &Phase::Call, Phase::kArity};
+  using First = internal::PhaseOneOf<Signature>;
+  return {api, &First::Call, First::kArity};
 }
 
 /// The C entry points of every operator, in AllOperators() order.
