@@ -16,9 +16,6 @@
 #include "ops/operators.h"
 #include "report/counted.h"
 #include "report/json.h"
-#include "run/fill.h"
-#include "run/fresh_process.h"
-#include "run/host.h"
 #include "run/selftest.h"
 #include "selftest_record.h"
 
@@ -41,56 +38,6 @@ int ListCases(const Options& options) {
     Print("  {} dropped by {}: {}\n      e.g. {}\n", drop.count, drop.source, drop.reason,
           drop.example);
   }
-  return 0;
-}
-
-int PrintWorkspaces(const Options& options) {
-  EndWithParent();
-  const Sweep sweep = LoadSweeps(options.sweeps, options.selection);
-  const DeviceLibrary library(DevicePaths(options));
-  RequireOperators(sweep, library);
-  const Device device = OpenDevice(library, options);
-  for (const Case& the_case : sweep.cases) {
-    if (the_case.expectation) continue;
-    try {
-      if (!device.Become(the_case.product)) continue;
-      Print("{} {}\n", WorkspaceBytesOf(the_case, device), the_case.Id());
-    } catch (const DeviceError&) {
-      // A refusal is for `run` to judge.
-      continue;
-    }
-  }
-  return 0;
-}
-
-int PrintHashes(const Options& options) {
-  EndWithParent();
-  const Sweep sweep = LoadSweeps(options.sweeps, options.selection);
-  const DeviceLibrary library(DevicePaths(options));
-  RequireOperators(sweep, library);
-  const Device device = OpenDevice(library, options);
-  device.SetThreads(options.threads);
-  const unsigned threads = options.threads != 0 ? options.threads : UsableCores();
-  for (const Case& the_case : sweep.cases) {
-    const bool asked = std::ranges::find(the_case.checks, "determinism") != the_case.checks.end();
-    if (the_case.expectation || !asked) continue;
-    const std::uint64_t bytes = StorageBytes(the_case);
-    // Another process has the same case in memory.
-    if (bytes > device.FreeBytes() / 4 || bytes > AvailableHostBytes() / 8) continue;
-    try {
-      if (!device.Become(the_case.product)) continue;
-      CaseRun run(the_case, device, FillInputs(the_case, threads));
-      run.Launch(Poison::kFirst, /*deterministic=*/false);
-      const std::uint64_t by_default = HashOf(run.Outputs());
-      run.Launch(Poison::kFirst, /*deterministic=*/true);
-      Print("{} {} {}\n", by_default, HashOf(run.Outputs()), the_case.Id());
-      FlushOutput(0);
-    } catch (const DeviceError&) {
-      // What goes wrong in this process does so in the other one, which judges it.
-      if (device.lost()) break;
-    }
-  }
-  if (device.lost()) std::_Exit(FlushOutput(0));
   return 0;
 }
 

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "commands.h"
 #include "console.h"
+#include "device/device.h"
 #include "options.h"
 
 namespace normgrad {
@@ -14,8 +15,7 @@ int Run(const Options& options) {
   switch (options.command) {
     case Options::Command::kRun: return RunSweeps(options);
     case Options::Command::kList: return ListCases(options);
-    case Options::Command::kWorkspaces: return PrintWorkspaces(options);
-    case Options::Command::kHashes: return PrintHashes(options);
+    case Options::Command::kWorker: return ServeAsWorker(options);
     case Options::Command::kDescribe: return DescribeOperators(options);
     case Options::Command::kDevices: return ShowDevices(options);
     case Options::Command::kSelftest: return TestSelf(options);

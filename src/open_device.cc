@@ -19,9 +19,13 @@ std::string PathsOf(const DeviceLibrary& library) {
   return fmt::format("{}", fmt::join(library.paths(), ","));
 }
 
-Device OpenDevice(const DeviceLibrary& library, const Options& options) {
-  return Starting(library,
-                  [&] { return Device(library, options.device_id, options.timeout_seconds); });
+std::string PathsOf(const Options& options) {
+  return fmt::format("{}", fmt::join(DevicePaths(options), ","));
+}
+
+Device OpenDevice(const DeviceLibrary& library, const Options& options, DeviceWatch* watch) {
+  return Starting(
+      library, [&] { return Device(library, options.device_id, options.timeout_seconds, watch); });
 }
 
 void RequireOperators(const Sweep& sweep, const DeviceLibrary& library) {

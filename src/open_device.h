@@ -19,6 +19,7 @@ std::vector<std::string> DevicePaths(const Options& options);
 
 /// "liba.so,libb.so"
 std::string PathsOf(const DeviceLibrary& library);
+std::string PathsOf(const Options& options);
 
 /// Runs a step before the first case. A device that fails in it does not start: StartError.
 template <typename Step>
@@ -31,9 +32,10 @@ auto Starting(const DeviceLibrary& library, Step step) {
   }
 }
 
-/// The device that the command line names. Throws Error when there is none of that number,
-/// StartError when it does not start.
-Device OpenDevice(const DeviceLibrary& library, const Options& options);
+/// The device that the command line names; `watch` may be null. Throws Error when there is none of
+/// that number, StartError when it does not start.
+Device OpenDevice(const DeviceLibrary& library, const Options& options,
+                  DeviceWatch* watch = nullptr);
 
 /// Fails now, not in the middle of a run, when the library lacks an operator of the sweep.
 void RequireOperators(const Sweep& sweep, const DeviceLibrary& library);

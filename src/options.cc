@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
 #include <limits>
 #include <sstream>
 #include <type_traits>
@@ -109,17 +110,101 @@ void AddDevice(CLI::App* command, Options* options) {
       ->type_name("N");
 }
 
-void AddThreads(CLI::App* command, Options* options) {
+/// What decides how a case is answered, besides its device.
+void AddAnswering(CLI::App* command, Options* options, std::string* profile) {
   AddNumber<unsigned>(command, "--threads", &options->threads, 0, 1024,
                       "threads of the oracle and of a CPU device; 0: all cores")
       ->default_str("0")
       ->type_name("N");
+  AddNumber<int>(command, "--repeats", &options->repeats, 2, 100000,
+                 "launches per determinism mode; one alone has nothing to differ from")
+      ->default_str("5")
+      ->type_name("N");
+  command
+      ->add_option("--profile", *profile,
+                   "rounding profile of the bound: expanded allows x*rstd - mean*rstd, centred is "
+                   "stricter")
+      ->check(CLI::IsMember({"expanded", "centred"}))
+      ->capture_default_str();
+  command
+      ->add_option("--ftz", options->ftz,
+                   "whether the device may flush subnormal numbers to zero: allow or forbid")
+      ->check(CLI::IsMember({"allow", "forbid"}))
+      ->capture_default_str();
+  command
+      ->add_option("--rounding", options->rounding,
+                   "how the device rounds its results: rne to the nearest, ties to even; faithful "
+                   "to either neighbour; rz towards zero")
+      ->check(CLI::IsMember({"rne", "faithful", "rz"}))
+      ->capture_default_str();
+  command->add_flag("--saturate", options->saturates,
+                    "results too large for their dtype become its largest number");
+  command->add_flag("--batch-invariant", options->batch_invariant,
+                    "the device promises, as no document does, that a row's dx depends on neither "
+                    "the rest of the "
+                    "batch nor its place: check batch fails it where it does");
+  command
+      ->add_option("--standard", options->standard,
+                   "what decides accuracy: derived, the bound of every element, or a published "
+                   "standard; see describe --standards")
+      ->capture_default_str()
+      ->type_name("NAME");
+  AddNumber<double>(command, "--timeout", &options->timeout_seconds, 0.001, 2e6,
+                    "seconds one launch, or any other call of the device library, may take")
+      ->default_str("60")
+      ->type_name("S");
+  AddNumber<double>(command, "--max-memory", &options->max_memory_gib, 0.001, 1e6,
+                    "GiB that one worker process may take; default: its share of nine tenths of "
+                    "what is free")
+      ->type_name("GIB");
 }
 
-void AddTimeout(CLI::App* command, Options* options) {
-  AddNumber<double>(command, "--timeout", &options->timeout_seconds, 0.001, 2e6,
-                    "seconds one launch may take")
-      ->default_str("60")
+/// The arguments that AddDevice() and AddAnswering() read, but for those that say the default.
+std::vector<std::string> AnsweringArgs(const Options& options) {
+  const Options defaults;
+  std::vector<std::string> args;
+  const auto add = [&args](const char* name, const auto& value, const auto& by_default) {
+    if (value == by_default) return;
+    args.emplace_back(name);
+    args.push_back(fmt::format("{}", value));
+  };
+  if (!options.device.empty()) {
+    add("--device", fmt::format("{}", fmt::join(options.device, ",")), "");
+  }
+  add("--device-id", options.device_id, defaults.device_id);
+  add("--threads", options.threads, defaults.threads);
+  add("--repeats", options.repeats, defaults.repeats);
+  add("--profile", Name(options.profile), Name(defaults.profile));
+  add("--ftz", options.ftz, defaults.ftz);
+  add("--rounding", options.rounding, defaults.rounding);
+  if (options.saturates) args.emplace_back("--saturate");
+  if (options.batch_invariant) args.emplace_back("--batch-invariant");
+  add("--standard", options.standard, defaults.standard);
+  add("--timeout", options.timeout_seconds, defaults.timeout_seconds);
+  add("--max-memory", options.max_memory_gib, defaults.max_memory_gib);
+  return args;
+}
+
+/// Where cases are answered, and how long that may take.
+void AddIsolation(CLI::App* command, Options* options) {
+  const auto isolate = [options](const std::string& text) { options->isolate = text == "on"; };
+  command
+      ->add_option_function<std::string>(
+          "--isolate", isolate,
+          "on: answer cases in a process of their own, which the device library may end; off: in "
+          "this one, for debuggers")
+      ->check(CLI::IsMember({"on", "off"}))
+      ->default_str("on");
+  AddNumber<unsigned>(command, "--jobs", &options->jobs, 1, 64,
+                      "worker processes at a time, each with the next device of the library; on a "
+                      "CPU device of ours they share the cores")
+      ->default_str("1")
+      ->type_name("N");
+  AddNumber<double>(command, "--max-seconds", &options->max_seconds, 0.001, 2e6,
+                    "seconds one case may take, all its checks together")
+      ->type_name("S");
+  AddNumber<double>(command, "--max-run-seconds", &options->max_run_seconds, 0.001, 2e6,
+                    "seconds the run may take; the cases left are not run")
       ->type_name("S");
 }
 
@@ -153,42 +238,9 @@ Options ParseOptions(int argc, char** argv) {
       ->allow_extra_args(false)
       ->capture_default_str()
       ->type_name("NAME,...");
-  AddThreads(run, &options);
-  AddNumber<int>(run, "--repeats", &options.repeats, 2, 100000,
-                 "launches per determinism mode; one alone has nothing to differ from")
-      ->default_str("5")
-      ->type_name("N");
   std::string profile = "expanded";
-  run->add_option("--profile", profile,
-                  "rounding profile of the bound: expanded allows x*rstd - mean*rstd, centred is "
-                  "stricter")
-      ->check(CLI::IsMember({"expanded", "centred"}))
-      ->capture_default_str();
-  run->add_flag(
-      "--fresh-process", options.fresh_process,
-      "determinism also compares with another process, which first makes every call of the "
-      "sweeps");
-  run->add_option("--ftz", options.ftz,
-                  "whether the device may flush subnormal numbers to zero: allow or forbid")
-      ->check(CLI::IsMember({"allow", "forbid"}))
-      ->capture_default_str();
-  run->add_option(
-         "--rounding", options.rounding,
-         "how the device rounds its results: rne to the nearest, ties to even; faithful to "
-         "either neighbour; rz towards zero")
-      ->check(CLI::IsMember({"rne", "faithful", "rz"}))
-      ->capture_default_str();
-  run->add_flag("--saturate", options.saturates,
-                "results too large for their dtype become its largest number");
-  run->add_flag("--batch-invariant", options.batch_invariant,
-                "the device promises, as no document does, that a row's dx depends on neither the "
-                "rest of the batch nor its place: check batch fails it where it does");
-  run->add_option("--standard", options.standard,
-                  "what decides accuracy: derived, the bound of every element, or a published "
-                  "standard; see describe --standards")
-      ->capture_default_str()
-      ->type_name("NAME");
-  AddTimeout(run, &options);
+  AddAnswering(run, &options, &profile);
+  AddIsolation(run, &options);
   run->add_flag("-v,--verbose", options.verbose, "log every case and check");
   run->add_flag("-q,--quiet", options.quiet, "no progress; the summary only");
   run->footer("Checks:" + KnownChecks() + "\n\nFormats:" + KnownFormats());
@@ -198,18 +250,10 @@ Options ParseOptions(int argc, char** argv) {
   AddSelection(list, &options);
   list->add_flag("-q,--quiet", options.quiet, "counts only");
 
-  CLI::App* workspaces = app.add_subcommand(
-      "workspaces", "Print how many bytes of workspace phase 1 asks for, one case a line");
-  AddSelection(workspaces, &options);
-  AddDevice(workspaces, &options);
-
-  CLI::App* hashes = app.add_subcommand(
-      "hashes",
-      "Print hashes of the outputs, option off and on, of the cases asked about determinism");
-  AddSelection(hashes, &options);
-  AddDevice(hashes, &options);
-  AddThreads(hashes, &options);
-  AddTimeout(hashes, &options);
+  CLI::App* worker = app.add_subcommand("worker", "");
+  worker->group("");  // for the tool itself: not in the help
+  AddDevice(worker, &options);
+  AddAnswering(worker, &options, &profile);
 
   CLI::App* describe =
       app.add_subcommand("describe", "Print the contract of operators: formula, dtypes, rules");
@@ -254,7 +298,7 @@ Options ParseOptions(int argc, char** argv) {
       ->type_name("FILE");
 
   std::vector<std::string_view> commands;
-  for (const CLI::App* command : {run, list, workspaces, hashes, describe, devices, selftest}) {
+  for (const CLI::App* command : {run, list, worker, describe, devices, selftest}) {
     commands.push_back(command->get_name());
   }
   const std::string_view first = argc > 1 ? argv[1] : "-";
@@ -276,15 +320,21 @@ Options ParseOptions(int argc, char** argv) {
                 is_command ? fmt::format("{} ", first) : "");
   }
   for (const std::string& format : options.formats) FindFormat(format);
+  if (!options.isolate && options.jobs > 1) {
+    throw Error("--jobs {}: needs processes to answer in: leave --isolate on", options.jobs);
+  }
+  if (!options.isolate && options.max_seconds > 0) {
+    throw Error("--max-seconds {}: only a process can be stopped: leave --isolate on",
+                options.max_seconds);
+  }
   FindStandard(options.standard);
   options.profile = profile == Name(Profile::kCentred) ? Profile::kCentred : Profile::kExpanded;
-  options.command = run->parsed()          ? Options::Command::kRun
-                    : list->parsed()       ? Options::Command::kList
-                    : workspaces->parsed() ? Options::Command::kWorkspaces
-                    : hashes->parsed()     ? Options::Command::kHashes
-                    : describe->parsed()   ? Options::Command::kDescribe
-                    : selftest->parsed()   ? Options::Command::kSelftest
-                                           : Options::Command::kDevices;
+  options.command = run->parsed()        ? Options::Command::kRun
+                    : list->parsed()     ? Options::Command::kList
+                    : worker->parsed()   ? Options::Command::kWorker
+                    : describe->parsed() ? Options::Command::kDescribe
+                    : selftest->parsed() ? Options::Command::kSelftest
+                                         : Options::Command::kDevices;
   return options;
 }
 
@@ -292,63 +342,22 @@ std::string_view Name(Profile profile) {
   return profile == Profile::kCentred ? "centred" : "expanded";
 }
 
-std::vector<std::string> WorkspacesArgs(const Options& options) {
-  std::vector<std::string> args = {"workspaces"};
-  args.insert(args.end(), options.sweeps.begin(), options.sweeps.end());
-  const auto add = [&args](const char* name, const std::string& value) {
-    args.emplace_back(name);
-    args.push_back(value);
-  };
-  for (const std::string& glob : options.selection.case_globs) add("--case", glob);
-  for (const std::string& product : options.selection.products) add("--product", product);
-  for (const std::string& check : options.selection.checks) add("--check", check);
-  if (options.selection.seed) add("--seed", std::to_string(*options.selection.seed));
-  if (!options.device.empty()) add("--device", fmt::format("{}", fmt::join(options.device, ",")));
-  add("--device-id", std::to_string(options.device_id));
-  return args;
-}
-
-std::vector<std::string> HashesArgs(const Options& options) {
-  std::vector<std::string> args = WorkspacesArgs(options);
-  args.front() = "hashes";
-  for (const auto& [name, value] :
-       {std::pair("--threads", fmt::to_string(options.threads)),
-        std::pair("--timeout", fmt::to_string(options.timeout_seconds))}) {
-    args.emplace_back(name);
-    args.push_back(value);
-  }
+std::vector<std::string> WorkerArgs(const Options& options) {
+  std::vector<std::string> args = {"worker"};
+  std::ranges::copy(AnsweringArgs(options), std::back_inserter(args));
   return args;
 }
 
 std::string RerunCommand(const Options& options, const std::string& case_id) {
-  const Options defaults;
   std::string command = ShellProgram(options.program) + " run";
   for (const std::string& sweep : options.sweeps) command += ' ' + ShellWord(sweep);
   command += " --case " + ShellWord(case_id);
-  if (!options.device.empty()) {
-    command += " --device " + ShellWord(fmt::format("{}", fmt::join(options.device, ",")));
-  }
-  if (options.device_id != defaults.device_id)
-    command += fmt::format(" --device-id {}", options.device_id);
   if (!options.selection.checks.empty()) {
     command += fmt::format(" --check {}", fmt::join(options.selection.checks, ","));
   }
   if (options.selection.seed) command += fmt::format(" --seed {}", *options.selection.seed);
-  if (options.threads != defaults.threads) command += fmt::format(" --threads {}", options.threads);
-  if (options.repeats != defaults.repeats) command += fmt::format(" --repeats {}", options.repeats);
-  if (options.profile != defaults.profile)
-    command += fmt::format(" --profile {}", Name(options.profile));
-  if (options.fresh_process) command += " --fresh-process";
-  if (options.ftz != defaults.ftz) command += fmt::format(" --ftz {}", options.ftz);
-  if (options.rounding != defaults.rounding)
-    command += fmt::format(" --rounding {}", options.rounding);
-  if (options.saturates) command += " --saturate";
-  if (options.batch_invariant) command += " --batch-invariant";
-  if (options.standard != defaults.standard)
-    command += fmt::format(" --standard {}", options.standard);
-  if (options.timeout_seconds != defaults.timeout_seconds) {
-    command += fmt::format(" --timeout {}", options.timeout_seconds);
-  }
+  for (const std::string& arg : AnsweringArgs(options)) command += ' ' + ShellWord(arg);
+  if (options.max_seconds > 0) command += fmt::format(" --max-seconds {}", options.max_seconds);
   return command;
 }
 

@@ -17,29 +17,34 @@ struct Options {
     kNone,  // help was asked for
     kRun,
     kList,
-    kWorkspaces,
-    kHashes,
+    kWorker,
     kDescribe,
     kDevices,
     kSelftest
   };
   Command command = Command::kNone;
 
-  // run, list, workspaces
+  // run, list
   std::vector<std::string> sweeps;
   Selection selection;
 
-  // run, workspaces, devices
+  // run, worker, devices
   std::vector<std::string> device;  // shared objects; empty: the CPU device
   std::int32_t device_id = 0;
 
   // run
   std::string report_folder;  // empty: reports/<sweep>-<time>
   std::vector<std::string> formats = {"json", "csv", "md"};
-  unsigned threads = 0;  // 0: all cores
+  bool isolate = true;         // answer cases in worker processes
+  unsigned jobs = 1;           // of them at a time
+  double max_seconds = 0;      // of one case; 0: no limit
+  double max_run_seconds = 0;  // of the run; 0: no limit
+
+  // run, worker
+  double max_memory_gib = 0;  // of one worker; 0: its share of nine tenths of what is free
+  unsigned threads = 0;       // 0: all cores
   int repeats = 5;
   Profile profile = Profile::kExpanded;
-  bool fresh_process = false;        // determinism: compare with another process, too
   std::string ftz = "allow";         // the device may flush subnormal numbers: allow or forbid
   std::string rounding = "rne";      // of its results: rne, faithful or rz
   bool saturates = false;            // it has no infinities in its outputs
@@ -73,10 +78,8 @@ std::string_view Name(Profile profile);
 /// cannot be understood.
 Options ParseOptions(int argc, char** argv);
 
-/// The arguments of `normgrad-bench workspaces` and `normgrad-bench hashes` for the cases and the
-/// device of `options`.
-std::vector<std::string> WorkspacesArgs(const Options& options);
-std::vector<std::string> HashesArgs(const Options& options);
+/// The arguments that start a worker for the device and the questions of `options`.
+std::vector<std::string> WorkerArgs(const Options& options);
 
 /// The command that reruns one case as `options` would run it.
 std::string RerunCommand(const Options& options, const std::string& case_id);

@@ -7,11 +7,13 @@
 #include <ctime>
 #include <filesystem>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <set>
-#include <sstream>
 #include <string>
 #include <string_view>
-#include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
@@ -19,18 +21,20 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
-#include "accuracy/standards.h"
+#include "base/error.h"
+#include "check_options.h"
 #include "commands.h"
 #include "console.h"
 #include "golden/self_check.h"
 #include "open_device.h"
 #include "progress.h"
+#include "report/counted.h"
 #include "report/escape.h"
 #include "report/report_files.h"
 #include "report/summary.h"
 #include "report/totals.h"
-#include "run/fresh_process.h"
 #include "run/host.h"
+#include "run/isolated_executor.h"
 #include "run/run.h"
 #include "selftest_record.h"
 #include "version.h"
@@ -99,24 +103,23 @@ double WorstGradientError(const Sweep& sweep) {
       "oracle-suspect: gradients differ from the forward pass by {:.3g}: no verdict", worst));
 }
 
-RunInfo Describe(const Options& options, const CheckOptions& checks, const Sweep& sweep,
-                 const Device& device) {
+RunInfo Describe(const Options& options, const Sweep& sweep, std::string device_description) {
   RunInfo info;
   info.tool_version = kVersion;
   info.started_utc = UtcNow();
   info.command_line = options.command_line;
   info.sweeps = sweep.files;
-  info.device_library = PathsOf(device.library());
-  info.device_description = device.Description();
+  info.device_library = PathsOf(options);
+  info.device_description = std::move(device_description);
   info.host = HostDescription();
-  info.profile = Name(checks.profile);
+  info.profile = Name(options.profile);
   info.standard = options.standard;
   info.arithmetic = fmt::format("ftz {}, rounding {}{}", options.ftz, options.rounding,
                                 options.saturates ? ", saturating" : "");
   info.selftest = SelftestOfThisBuild();
   info.oracle_gradient_error = WorstGradientError(sweep);
-  info.repeats = static_cast<std::uint64_t>(checks.repeats);
-  info.threads = checks.threads;
+  info.repeats = static_cast<std::uint64_t>(options.repeats);
+  info.threads = options.threads != 0 ? options.threads : UsableCores();
   info.timeout_seconds = options.timeout_seconds;
   info.planned_cases = sweep.cases.size();
   for (const Case& the_case : sweep.cases) info.planned_checks += the_case.checks.size();
@@ -124,115 +127,130 @@ RunInfo Describe(const Options& options, const CheckOptions& checks, const Sweep
   return info;
 }
 
-/// What another process, which is started when the first case wants to know, says of every case:
-/// lines of numbers, one for each question, and the case's id.
-class FreshNumbers {
- public:
-  FreshNumbers(std::vector<std::string> args, std::size_t questions, double silence_seconds)
-      : args_(std::move(args)), questions_(questions), silence_seconds_(silence_seconds) {}
-
-  FreshNumber Of(const Case& the_case, std::size_t question) {
-    if (!asked_) Ask();
-    const auto found = answers_.find(the_case.Id());
-    if (found != answers_.end()) return {found->second.at(question), ""};
-    return {{}, failure_.empty() ? "it had no answer" : failure_};
-  }
-
- private:
-  void Ask() {
-    asked_ = true;
-    const ProcessOutput output = RunSelf(args_, silence_seconds_);
-    failure_ = output.failure;
-    std::istringstream lines(output.text);
-    std::vector<std::uint64_t> numbers(questions_);
-    while (std::ranges::all_of(numbers, [&](std::uint64_t& n) { return bool(lines >> n); })) {
-      std::string id;
-      if (lines >> id) answers_.emplace(std::move(id), numbers);
-    }
-  }
-
-  std::vector<std::string> args_;
-  std::size_t questions_;
-  double silence_seconds_;
-  bool asked_ = false;
-  std::string failure_;
-  std::unordered_map<std::string, std::vector<std::uint64_t>> answers_;  // by case id
+/// Where the cases of a run are answered.
+struct Workplace {
+  std::string device_description{};
+  // Of this process; null where workers answer.
+  std::unique_ptr<const DeviceLibrary> library{};
+  std::unique_ptr<const Device> device{};
+  std::vector<std::unique_ptr<Executor>> executors{};
 };
 
-CheckOptions ChecksFrom(const Options& options) {
-  CheckOptions checks;
-  checks.threads = options.threads != 0 ? options.threads : UsableCores();
-  checks.repeats = options.repeats;
-  checks.profile = options.profile;
-  checks.standard = FindStandard(options.standard);
-  // Below the smallest subnormal float32 there is nothing to flush.
-  checks.smallest_normal = options.ftz == "forbid" ? 0x1p-149 : 0x1p-126;
-  checks.rounding = options.rounding == "rz"         ? Rounding::kTowardZero
-                    : options.rounding == "faithful" ? Rounding::kFaithful
-                                                     : Rounding::kNearestEven;
-  checks.saturates = options.saturates;
-  checks.batch_invariant = options.batch_invariant;
-  checks.timer = [](const std::string& name, const std::function<double()>& sample) {
-    return MeasureRepeated({}, name, sample);
+/// This process opens the device.
+Workplace WorkHere(const Options& options, const Sweep& sweep, const OnCheck& on_check) {
+  Workplace place;
+  place.library = std::make_unique<DeviceLibrary>(DevicePaths(options));
+  RequireOperators(sweep, *place.library);
+  place.device.reset(new Device(OpenDevice(*place.library, options)));
+  place.device_description = Starting(*place.library, [&] {
+    place.device->SetThreads(options.threads);
+    return place.device->Description();
+  });
+  place.executors.push_back(std::make_unique<InProcessExecutor>(
+      *place.device, CheckOptionsFrom(options, [] {}), on_check));
+  return place;
+}
+
+/// Workers open it, each its own device where the library has enough of them. Those of ours
+/// compute on the host's cores, so that any number of workers can share one.
+Workplace WorkElsewhere(const Options& options, double ends_at, const Sweep& sweep,
+                        const OnCheck& on_check, const OnIncident& on_incident) {
+  Options each = options;
+  const std::uint64_t free_bytes = AvailableHostBytes() / 10 * 9;
+  if (each.max_memory_gib == 0) {
+    each.max_memory_gib = static_cast<double>(free_bytes / options.jobs) * 0x1p-30;
+  }
+  if (options.jobs > 1) {
+    const unsigned threads = options.threads != 0 ? options.threads : UsableCores();
+    each.threads = std::max(1U, threads / options.jobs);
+  }
+  const Limits limits = {
+      .timeout_seconds = options.timeout_seconds,
+      .case_seconds = options.max_seconds,
+      .run_ends_at = ends_at,
+      .memory_bytes = static_cast<std::uint64_t>(each.max_memory_gib * 0x1p30),
   };
-  checks.fresh_workspace =
-      [fresh = std::make_shared<FreshNumbers>(WorkspacesArgs(options), 1, options.timeout_seconds)](
-          const Case& the_case) { return fresh->Of(the_case, 0); };
-  if (!options.fresh_process) return checks;
-  // One launch may take as long as the timeout, and several stand behind every line.
-  constexpr double kLaunchesBetweenLines = 4;
-  checks.fresh_hash =
-      [fresh = std::make_shared<FreshNumbers>(HashesArgs(options), 2,
-                                              kLaunchesBetweenLines * options.timeout_seconds)](
-          const Case& the_case, bool deterministic) {
-        return fresh->Of(the_case, deterministic ? 1 : 0);
-      };
-  return checks;
+  const auto add = [&](Workplace* place) {
+    auto executor =
+        std::make_unique<IsolatedExecutor>(WorkerArgs(each), limits, on_check, on_incident);
+    const Hello hello = executor->Start(PathsOf(options));
+    place->executors.push_back(std::move(executor));
+    return hello;
+  };
+  Workplace place;
+  const Hello hello = add(&place);
+  for (const Case& the_case : sweep.cases) {
+    const auto missing = hello.missing.find(std::string(the_case.op->name));
+    if (missing != hello.missing.end()) throw Error("{}", missing->second);
+  }
+  place.device_description = hello.description;
+  const auto first = static_cast<std::uint64_t>(options.device_id);
+  const bool one_each = first + options.jobs <= hello.devices;
+  if (!one_each && !hello.is_ours) {
+    throw Error("--jobs {}: {} has {} from device {} on: at most one worker each", options.jobs,
+                PathsOf(options), Counted(hello.devices - first, "device"), first);
+  }
+  for (unsigned job = 1; job < options.jobs; ++job) {
+    if (one_each) ++each.device_id;
+    add(&place);
+  }
+  return place;
 }
 
 }  // namespace
 
 int RunSweeps(const Options& options) {
+  const double ends_at =
+      options.max_run_seconds > 0 ? MonotonicSeconds() + options.max_run_seconds : 0;
   // Everything the user may have got wrong comes first; the reports are opened last, so that
   // nothing half-written is left behind.
   const Sweep sweep = LoadSweeps(options.sweeps, options.selection);
-  const DeviceLibrary library(DevicePaths(options));
-  RequireOperators(sweep, library);
-  const Device device = OpenDevice(library, options);
-  const CheckOptions checks = ChecksFrom(options);
-  RunInfo info = Starting(library, [&] {
-    device.SetThreads(options.threads);
-    return Describe(options, checks, sweep, device);
-  });
+  std::optional<ProgressPrinter> progress;
+  const auto on_check = [&](const Case& the_case, std::string_view check) {
+    progress->OnCheck(the_case.Id(), check);
+  };
+  std::mutex mutex;  // of the reports, which several threads have something to say to
+  std::optional<ReportFiles> reports;
+  spdlog::logger log = MakeLogger(options);
+  const auto on_incident = [&](std::string what) {
+    const std::lock_guard lock(mutex);
+    log.debug("{}", OneLine(what));
+    reports->AddIncident(std::move(what));
+  };
+  Workplace place = options.isolate ? WorkElsewhere(options, ends_at, sweep, on_check, on_incident)
+                                    : WorkHere(options, sweep, on_check);
+  RunInfo info = Describe(options, sweep, place.device_description);
   HandleSignals();
   const bool by_default = options.report_folder.empty();
-  ReportFiles reports(by_default ? DefaultReportFolder(options) : options.report_folder,
-                      options.formats, std::move(info),
-                      by_default ? IfFolderExists::kTakeAnother : IfFolderExists::kReplaceReports);
-
-  spdlog::logger log = MakeLogger(options);
-  {
-    // Between the lines of a log there is no place for a line that is rewritten.
-    ProgressPrinter progress(sweep.cases.size(), options.quiet || options.verbose);
-    InProcessExecutor executor(device, checks, [&](const Case& the_case, std::string_view check) {
-      progress.OnCheck(the_case.Id(), check);
-      log.debug("{}: {}", the_case.Id(), check);
-    });
-    RunCases(sweep.cases, executor,
-             {.interrupted = [] { return interrupted.load(); },
-              .on_result =
-                  [&](Result result) {
-                    result.rerun = RerunCommand(options, result.case_id);
-                    reports.Add(result);
-                    progress.OnResult(result);
-                    log.debug("{}: {} {}", result.case_id, Name(result.outcome),
-                              OneLine(result.reason));
-                  }});
-  }
-  reports.Finish(UtcNow());
-  WriteOutput(Summary(reports.overview(), reports.paths()));
-  const int exit_code = ExitCode(reports.overview().totals());
-  if (device.lost()) std::_Exit(FlushOutput(exit_code));
+  reports.emplace(by_default ? DefaultReportFolder(options) : options.report_folder,
+                  options.formats, std::move(info),
+                  by_default ? IfFolderExists::kTakeAnother : IfFolderExists::kReplaceReports);
+  // Between the lines of a log there is no place for a line that is rewritten.
+  progress.emplace(sweep.cases.size(), options.quiet || options.verbose);
+  InPlanOrder in_order(sweep.cases, [&](const Result& result) { reports->Add(result); });
+  std::vector<Executor*> executors;
+  for (const auto& executor : place.executors) executors.push_back(executor.get());
+  RunCases(sweep.cases, executors,
+           {.interrupted = [] { return interrupted.load(); },
+            .on_result =
+                [&](Result result) {
+                  const std::lock_guard lock(mutex);
+                  result.rerun = RerunCommand(options, result.case_id);
+                  progress->OnResult(result);
+                  for (const CheckResult& check : result.checks) {
+                    log.debug("{}: {}: {}", result.case_id, check.check, Name(check.outcome));
+                  }
+                  log.debug("{}: {} {}", result.case_id, Name(result.outcome),
+                            OneLine(result.reason));
+                  in_order.Add(std::move(result));
+                }},
+           ends_at);
+  progress.reset();
+  reports->Finish(UtcNow());
+  WriteOutput(Summary(reports->overview(), reports->paths()));
+  const int exit_code = ExitCode(reports->overview().totals());
+  // A launch that never ended would use what is torn down.
+  if (place.device != nullptr && place.device->lost()) std::_Exit(FlushOutput(exit_code));
   return exit_code;
 }
 

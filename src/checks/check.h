@@ -56,6 +56,7 @@ struct CheckOptions {
   std::shared_ptr<LegalCalls> legal_calls{};  // filled as the run goes on; null: not remembered
   FreshWorkspace fresh_workspace{};           // empty: not looked at
   FreshHash fresh_hash{};                     // empty: not looked at
+  std::uint64_t most_host_bytes = 0;          // that a case may take; 0: what the host has
 };
 
 /// The answer to one question about one case.

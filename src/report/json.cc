@@ -135,6 +135,7 @@ void Fields(T& r, auto&& field) {
   field("rerun", r.rerun);
   field("outcome", r.outcome);
   field("reason", r.reason);
+  field("predecessor", r.predecessor);
   field("checks", r.checks);
   field("outputs", r.outputs);
   field("determinism", r.determinism);
@@ -387,12 +388,11 @@ std::string JsonRow(const Result& result, bool first) {
 
 std::string JsonTail(const Overview& overview) {
   return fmt::format(
-      "\n],\n\"totals\": {},\n\"standards\": {},\n\"coverage\": {},\n\"deviations\": "
-      "{},\n\"finished\": "
-      "{},\n\"finished_utc\": {}\n}}\n",
+      "\n],\n\"totals\": {},\n\"standards\": {},\n\"coverage\": {},\n\"deviations\": {},\n"
+      "\"incidents\": {},\n\"finished\": {},\n\"finished_utc\": {}\n}}\n",
       Dump(WriteTotals(overview.totals())), Dump(WriteStandards(overview)),
-      Dump(WriteCoverage(overview)), Dump(WriteDeviations(overview)), overview.finished(),
-      Dump(overview.finished_utc()));
+      Dump(WriteCoverage(overview)), Dump(WriteDeviations(overview)),
+      Dump(Json(overview.incidents())), overview.finished(), Dump(overview.finished_utc()));
 }
 
 }  // namespace normgrad

@@ -187,6 +187,16 @@ std::string CoverageSection(const Overview& overview) {
   return text + "\n<details>\n<summary>Not shown</summary>\n\n" + missing + "\n</details>\n";
 }
 
+/// Nothing of a run without any.
+std::string IncidentsSection(const Overview& overview) {
+  if (overview.incidents().empty()) return "";
+  std::string text = "\n## Incidents\n\nWhat happened to the device outside of any case.\n\n";
+  for (const std::string& incident : overview.incidents()) {
+    text += fmt::format("- {}\n", MarkdownCell(incident));
+  }
+  return text + More(overview.totals().incidents, overview.incidents().size());
+}
+
 /// Nothing on a device that none is about.
 std::string DeviationsSection(const Overview& overview) {
   if (overview.deviations().empty()) return "";
@@ -262,9 +272,10 @@ std::string MarkdownRow(const Result& result, bool /*first*/) {
 
 std::string MarkdownTail(const Overview& overview) {
   const std::size_t limit = overview.finished() ? Overview::kKept : kWhileRunning;
-  return "\n</details>\n\n" + TotalsSection(overview) + FailuresSection(overview, limit) +
-         MarginsSection(overview) + StandardsSection(overview) + CoverageSection(overview) +
-         DeviationsSection(overview) + ThroughputSection(overview, limit);
+  return "\n</details>\n\n" + TotalsSection(overview) + IncidentsSection(overview) +
+         FailuresSection(overview, limit) + MarginsSection(overview) + StandardsSection(overview) +
+         CoverageSection(overview) + DeviationsSection(overview) +
+         ThroughputSection(overview, limit);
 }
 
 }  // namespace normgrad

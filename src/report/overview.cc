@@ -82,6 +82,11 @@ void Overview::AddDeviations(const Result& result) {
   }
 }
 
+void Overview::AddIncident(std::string what) {
+  ++totals_.incidents;
+  if (incidents_.size() < kKept) incidents_.push_back(std::move(what));
+}
+
 void Overview::Finish(std::string finished_utc) {
   finished_ = true;
   finished_utc_ = std::move(finished_utc);

@@ -63,6 +63,9 @@ class Overview {
 
   void Add(const Result& result);
 
+  /// What happened to the device outside of any case.
+  void AddIncident(std::string what);
+
   /// Says that no more results follow, and when that was: "2026-11-20T16:20:00Z".
   void Finish(std::string finished_utc);
 
@@ -74,6 +77,9 @@ class Overview {
 
   /// The first kKept reasons for having no verdict, in the order they were first given.
   const std::vector<Unjudged>& unjudged() const { return unjudged_; }
+
+  /// The first kKept, in the order they happened.
+  const std::vector<std::string>& incidents() const { return incidents_; }
 
   /// Ordered by operator, output and dtype.
   const std::vector<WorstMargin>& margins() const { return margins_; }
@@ -113,6 +119,7 @@ class Overview {
   Totals totals_;
   std::vector<Result> failures_;
   std::vector<Unjudged> unjudged_;
+  std::vector<std::string> incidents_;
   std::vector<WorstMargin> margins_;
   std::vector<StandardTally> standards_;
   Coverage coverage_;

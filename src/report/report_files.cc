@@ -210,6 +210,11 @@ void ReportFiles::Add(const Result& result) {
   for (const auto& file : files_) file->Add(result, overview_);
 }
 
+void ReportFiles::AddIncident(std::string what) {
+  overview_.AddIncident(std::move(what));
+  for (const auto& file : files_) file->Append("", overview_);
+}
+
 void ReportFiles::Finish(std::string finished_utc) {
   overview_.Finish(std::move(finished_utc));
   for (const auto& file : files_) file->Append("", overview_);

@@ -42,6 +42,9 @@ class ReportFiles {
   /// with the case before.
   void Add(const Result& result);
 
+  /// Adds what happened to the device outside of any case. Throws as Add() does.
+  void AddIncident(std::string what);
+
   /// Closes the account: no more results follow. See Overview::Finish(); throws as Add() does.
   void Finish(std::string finished_utc);
 

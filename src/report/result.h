@@ -11,7 +11,7 @@
 namespace normgrad {
 
 /// How a case, or one check of it, ended. See IsFailure() for which are failures. Nothing produces
-/// the reserved ones yet.
+/// the reserved one yet.
 enum class Outcome {
   kPassed,
   kFailed,          // a verdict is negative: accuracy, memory, determinism, contract, invariant
@@ -20,7 +20,7 @@ enum class Outcome {
   kWaived,          // reserved: fails, and somebody has accepted that
   kUnsupported,     // the product or device does not offer it
   kSkipped,         // not run on purpose; the reason says why
-  kCrashed,         // reserved: the process died in it
+  kCrashed,         // the process died in it
   kTimedOut,        // a phase exceeded its time limit
   kError,           // the device library reported an error the contract does not allow
   kNotRun,          // planned and never answered: the run was interrupted or the device is lost
@@ -188,7 +188,8 @@ struct Result {
   std::vector<DeviationResult> deviations{};  // empty on devices of ours
   std::uint64_t workspace_bytes = 0;
   std::uint64_t tensor_bytes = 0;
-  double seconds = 0;  // host wall time of the whole case
+  double seconds = 0;         // host wall time of the whole case
+  std::string predecessor{};  // the case without which it passes, where a rerun has shown that
   std::string rule{};  // the rule of the contract that the call breaks; empty for a legal call
 
   bool operator==(const Result&) const = default;

@@ -57,6 +57,21 @@ std::string UnjudgedCases(const Overview& overview) {
   return text;
 }
 
+/// What happened to the device outside of any case.
+std::string Incidents(const Overview& overview) {
+  if (overview.incidents().empty()) return "";
+  std::string text = "\nIncidents\n";
+  std::size_t listed = 0;
+  for (const std::string& incident : overview.incidents()) {
+    if (listed++ == kListedReasons) break;
+    text += fmt::format("  {}\n", OneLine(incident));
+  }
+  if (const std::uint64_t count = overview.totals().incidents; count > kListedReasons) {
+    text += fmt::format("  … and {} more\n", count - kListedReasons);
+  }
+  return text;
+}
+
 std::string Margins(const Overview& overview) {
   if (overview.margins().empty()) return "";
   std::string text = "\nWorst margin of each output (at most 1 passes)\n";
@@ -198,8 +213,9 @@ std::string Summary(const Overview& overview, std::span<const std::filesystem::p
       info.dropped_combinations == 0
           ? ""
           : fmt::format("; {} dropped", Counted(info.dropped_combinations, "combination")));
-  text += Counts(totals) + UnjudgedCases(overview) + Margins(overview) + Standards(overview) +
-          CoverageTable(overview) + Deviations(overview) + Throughput(overview);
+  text += Counts(totals) + Incidents(overview) + UnjudgedCases(overview) + Margins(overview) +
+          Standards(overview) + CoverageTable(overview) + Deviations(overview) +
+          Throughput(overview);
   if (!info.selftest.empty())
     text += fmt::format("\nSelf-test of this build\n  {}\n", info.selftest);
   if (!files.empty()) text += "\nReports\n";

@@ -64,6 +64,7 @@ int ExitCode(const Totals& totals) {
   for (const Outcome outcome : Outcomes()) {
     if (totals.cases.Of(outcome) > 0) code = MoreSeriousExitCode(code, ExitCode(outcome));
   }
+  if (totals.incidents > 0) code = MoreSeriousExitCode(code, ExitCode(Outcome::kCrashed));
   // Only the cases' outcomes are judged above: a waiver covers a case whose check failed.
   return totals.Complete() ? code : MoreSeriousExitCode(code, ExitCode(Outcome::kNotRun));
 }

@@ -46,6 +46,7 @@ struct Totals {
   std::uint64_t planned_checks = 0;
   OutcomeCounts cases{};
   std::vector<CheckTotals> checks{};  // in the order first seen
+  std::uint64_t incidents = 0;        // what happened to the device outside of any case
 
   /// The account of a run of which nothing has been answered yet.
   static Totals Of(const RunInfo& info);
@@ -67,8 +68,8 @@ struct Totals {
 
 /// The exit code of a run: 0 nothing failed; 1 a verdict failed (failed, mistrusted); 2 nothing was
 /// planned, or all of it was skipped or is unsupported, so nothing was shown; 5 device fault
-/// (crashed, timed-out, error), or answers are missing, which is never a pass. The most serious
-/// wins, see MoreSeriousExitCode().
+/// (crashed, timed-out, error, an incident), or answers are missing, which is never a pass. The
+/// most serious wins, see MoreSeriousExitCode().
 int ExitCode(const Totals& totals);
 
 /// The more serious of two exit codes: 2 user error, 5 device fault, 1 verdict, then the reserved 3

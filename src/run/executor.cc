@@ -50,9 +50,12 @@ std::uint64_t HostBytesFor(const Case& the_case) {
 }
 
 /// Says no before anything is allocated, where the case cannot fit.
-std::optional<Answer> TooLarge(const Case& the_case, const Device& device) {
+std::optional<Answer> TooLarge(const Case& the_case, const Device& device,
+                               std::uint64_t most_host_bytes) {
   const std::uint64_t tensors = StorageBytes(the_case), on_device = device.FreeBytes();
-  const std::uint64_t host = HostBytesFor(the_case), on_host = AvailableHostBytes();
+  const std::uint64_t host = HostBytesFor(the_case), available = AvailableHostBytes();
+  const std::uint64_t on_host =
+      most_host_bytes > 0 ? std::min(available, most_host_bytes) : available;
   if (tensors <= on_device && host <= on_host) return std::nullopt;
   const auto text = [](std::uint64_t bytes) { return HumanBytes(static_cast<double>(bytes)); };
   return Answer{Outcome::kSkipped,
@@ -124,8 +127,12 @@ Result Unanswered(const Case& the_case) {
   return result;
 }
 
-InProcessExecutor::InProcessExecutor(const Device& device, CheckOptions options, OnCheck on_check)
-    : device_(device), options_(std::move(options)), on_check_(std::move(on_check)) {
+InProcessExecutor::InProcessExecutor(const Device& device, CheckOptions options, OnCheck on_check,
+                                     OnAnswer on_answer)
+    : device_(device),
+      options_(std::move(options)),
+      on_check_(std::move(on_check)),
+      on_answer_(std::move(on_answer)) {
   const unsigned threads = options_.threads;
   options_.legal_calls = std::make_shared<LegalCalls>();
   options_.fill = [threads](const Case& the_case) { return FillInputs(the_case, threads); };
@@ -166,7 +173,7 @@ Result InProcessExecutor::Execute(const Case& the_case) {
       return {Outcome::kUnsupported,
               fmt::format("the device is a {}, not {}", device_.SocName(), the_case.product)};
     }
-    if (auto too_large = TooLarge(the_case, device_)) return *too_large;
+    if (auto too_large = TooLarge(the_case, device_, options_.most_host_bytes)) return *too_large;
     const auto unfit = the_case.expectation ? std::nullopt : WhyFillDoesNotApply(the_case);
     if (unfit) return {Outcome::kSkipped, fmt::format("fill {}: {}", the_case.fill, *unfit)};
     // A call made to be refused reads nothing.
@@ -196,6 +203,7 @@ Result InProcessExecutor::Execute(const Case& the_case) {
     slot.outcome = answer.outcome;
     slot.reason = answer.reason;
     slot.seconds = SecondsSince(check_start);
+    if (on_answer_) on_answer_(slot);
   }
   if (run != nullptr) result.workspace_bytes = run->workspace_bytes();
   Conclude(&result);

@@ -24,6 +24,12 @@ class Executor {
 
   /// Never throws for anything that the device or its library does: that is the record's outcome.
   virtual Result Execute(const Case& the_case) = 0;
+
+  /// Its device answers nothing any more, and neither will this.
+  virtual bool lost() const { return false; }
+
+  /// No more cases follow. Called on the thread that had the cases executed.
+  virtual void Finish() {}
 };
 
 /// Sets what a case is called and why from the answers of its checks: the most serious outcome, and
@@ -33,10 +39,14 @@ void Conclude(Result* result);
 /// Called before each step of a case: "fill", then the name of each check.
 using OnCheck = std::function<void(const Case& the_case, std::string_view check)>;
 
+/// Called when a check of a case has its answer.
+using OnAnswer = std::function<void(const CheckResult& answer)>;
+
 /// Answers cases on a device of this process.
 class InProcessExecutor final : public Executor {
  public:
-  InProcessExecutor(const Device& device, CheckOptions options, OnCheck on_check);
+  InProcessExecutor(const Device& device, CheckOptions options, OnCheck on_check,
+                    OnAnswer on_answer = {});
 
   Result Execute(const Case& the_case) override;
 
@@ -49,6 +59,7 @@ class InProcessExecutor final : public Executor {
   const Device& device_;
   CheckOptions options_;
   OnCheck on_check_;
+  OnAnswer on_answer_;
 };
 
 /// The record of a case that has not been answered: its identity, every check not-run.

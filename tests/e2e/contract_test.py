@@ -107,27 +107,6 @@ class ContractTest(BenchTest):
                          ["input is not null", "gradOut has no private format",
                           "the product supports the operator", ""])
 
-    def test_workspaces_prints_what_the_report_says(self):
-        for sweep in ALL_SWEEPS:
-            with self.subTest(sweep.splitlines()[0]):
-                self.write("sweep.yaml", sweep)
-                self.run_bench("run", "sweep.yaml", "--report", "out", "--check", "memory")
-                expected = "".join(f"{result['workspace_bytes']} {result['case_id']}\n"
-                                   for result in self.report()["results"])
-                process = self.run_bench("workspaces", "sweep.yaml")
-                self.assertEqual(process.returncode, 0, process.stderr_text)
-                self.assertEqual(process.stdout_text, expected)
-
-    def test_workspaces_leaves_out_what_is_refused(self):
-        self.write("sweep.yaml", SWEEP)
-        self.write("calls.yaml", CALLS)
-        process = self.run_bench("workspaces", "calls.yaml", "sweep.yaml", "--device", FAULTY,
-                                 NORMGRAD_FAULT="refuses-float16")
-        self.assertEqual(process.returncode, 0, process.stderr_text)
-        self.assertEqual([line.split()[1] for line in process.stdout_text.splitlines()], [
-            "rms_norm_grad/atlas-a2/A=65,R=33/float32-float32-float32-float32",
-            "rms_norm_grad/atlas-a2/A=65,R=33/bfloat16-float32-bfloat16-float32"])
-
 
 if __name__ == "__main__":
     unittest.main()

@@ -8,7 +8,6 @@
 
 #include "cpu_device.h"
 #include "ops/operators.h"
-#include "run/run.h"
 
 namespace normgrad {
 namespace {
@@ -103,29 +102,6 @@ TEST(Conclude, TellsTheMostSeriousReasonFirstAndEqualOnesOnce) {
 TEST(Unanswered, ShowsAHashThatIsNoDecimalNumber) {
   EXPECT_EQ(Unanswered(CaseOf({4}, {32})).case_hash.substr(0, 2), "0x");
   EXPECT_EQ(Unanswered(CaseOf({4}, {32})).case_hash.size(), 18U);
-}
-
-class CountingExecutor final : public Executor {
- public:
-  Result Execute(const Case& the_case) override {
-    ++executed;
-    Result result = Unanswered(the_case);
-    result.outcome = Outcome::kPassed;
-    return result;
-  }
-  int executed = 0;
-};
-
-TEST(RunCases, AccountsForCasesAfterAnInterruption) {
-  const std::vector<Case> cases = {CaseOf({1}, {1}), CaseOf({2}, {1}), CaseOf({3}, {1})};
-  CountingExecutor executor;
-  std::vector<Outcome> outcomes;
-  int asked = 0;
-  RunCases(cases, executor,
-           {.interrupted = [&] { return ++asked > 1; },
-            .on_result = [&](const Result& result) { outcomes.push_back(result.outcome); }});
-  EXPECT_EQ(executor.executed, 1);
-  EXPECT_EQ(outcomes, (std::vector{Outcome::kPassed, Outcome::kNotRun, Outcome::kNotRun}));
 }
 
 }  // namespace
