@@ -60,14 +60,17 @@ void OnFirstSignal(int /*signal*/) {
 }
 
 /// The first signal ends the run after the current case; a second one ends the process at once,
-/// which leaves valid reports too. A full disk or a closed pipe are errors of the writes
-/// concerned, not the end of the process.
-void HandleSignals() {
+/// which leaves valid reports too.
+void HandleInterrupts() {
   struct sigaction action {};
   action.sa_handler = OnFirstSignal;
   action.sa_flags = static_cast<int>(SA_RESTART);
   ::sigaction(SIGINT, &action, nullptr);
   ::sigaction(SIGTERM, &action, nullptr);
+}
+
+/// A full disk or a closed pipe are errors of the writes concerned, not the end of the process.
+void IgnoreFailedWrites() {
   std::signal(SIGXFSZ, SIG_IGN);
   std::signal(SIGPIPE, SIG_IGN);
 }
@@ -200,6 +203,7 @@ Workplace WorkElsewhere(const Options& options, double ends_at, const Sweep& swe
 }  // namespace
 
 int RunSweeps(const Options& options) {
+  IgnoreFailedWrites();
   const double ends_at =
       options.max_run_seconds > 0 ? MonotonicSeconds() + options.max_run_seconds : 0;
   // Everything the user may have got wrong comes first; the reports are opened last, so that
@@ -220,7 +224,7 @@ int RunSweeps(const Options& options) {
   Workplace place = options.isolate ? WorkElsewhere(options, ends_at, sweep, on_check, on_incident)
                                     : WorkHere(options, sweep, on_check);
   RunInfo info = Describe(options, sweep, place.device_description);
-  HandleSignals();
+  HandleInterrupts();
   const bool by_default = options.report_folder.empty();
   reports.emplace(by_default ? DefaultReportFolder(options) : options.report_folder,
                   options.formats, std::move(info),

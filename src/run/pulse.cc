@@ -9,18 +9,17 @@
 #include <ctime>
 #include <new>
 #include <span>
-#include <system_error>
 
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "sweep/case.h"
+#include "base/error.h"
 
 namespace normgrad {
 namespace {
 
 /// A line that another process may read at any time, and anybody may have written.
-using Line = std::array<char, 480>;
+using Line = std::array<char, 320>;
 
 void Write(std::string_view text, Line* line) {
   const std::size_t length = std::min(text.size(), line->size() - 1);
@@ -31,7 +30,7 @@ void Write(std::string_view text, Line* line) {
 std::string Read(const Line& line) { return {line.data(), ::strnlen(line.data(), line.size())}; }
 
 [[noreturn]] void ThrowErrno(const char* what) {
-  throw std::system_error(errno, std::generic_category(), what);
+  throw Error("{}: {}: memory to share with a worker is needed", what, std::strerror(errno));
 }
 
 int MakeMemory(std::size_t bytes) {
@@ -59,7 +58,7 @@ struct Pulse::Shared {
   Line step{};
   Line message{};
   std::atomic<std::uint32_t> answered{0};
-  std::array<Slot, 16> answers{};
+  std::array<Slot, 8> answers{};
 };
 
 double MonotonicSeconds() {
@@ -68,7 +67,11 @@ double MonotonicSeconds() {
   return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
 }
 
-Pulse::Pulse() : descriptor_(MakeMemory(sizeof(Shared))), shared_(Map()) { new (shared_) Shared; }
+Pulse::Pulse() : descriptor_(MakeMemory(sizeof(Shared))), shared_(Map()) {
+  // A page: less than any limit on the size of files that leaves room for a report.
+  static_assert(sizeof(Shared) <= 4096);
+  new (shared_) Shared;
+}
 
 Pulse::Pulse(int descriptor) : descriptor_(descriptor), shared_(Map()) {
   ::close(descriptor_);

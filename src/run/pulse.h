@@ -16,9 +16,10 @@ namespace normgrad {
 /// too, so nothing that is read from it is trusted: it is text or within its range.
 class Pulse final : public DeviceWatch {
  public:
-  /// Makes the memory; descriptor() is what a worker attaches it by.
+  /// Makes the memory; descriptor() is what a worker attaches it by. Throws Error where the system
+  /// gives none.
   Pulse();
-  /// Attaches the memory of another process and closes `descriptor`. Throws std::runtime_error.
+  /// Attaches the memory of another process and closes `descriptor`. Throws Error.
   explicit Pulse(int descriptor);
   Pulse(const Pulse&) = delete;
   Pulse& operator=(const Pulse&) = delete;
