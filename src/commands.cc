@@ -16,6 +16,7 @@
 #include "ops/operators.h"
 #include "report/counted.h"
 #include "report/json.h"
+#include "run/host.h"
 #include "run/selftest.h"
 #include "selftest_record.h"
 
