@@ -181,6 +181,9 @@ std::string Verdict(const Totals& totals) {
                        Counted(totals.planned_cases, "case"), totals.AnsweredChecks(),
                        Counted(totals.planned_checks, "check"));
   }
+  if (totals.incidents > 0) {
+    text += fmt::format("not a pass: {}, listed above\n", Counted(totals.incidents, "incident"));
+  }
   const std::string planned = Counted(totals.planned_cases, "case");
   const std::uint64_t passed = totals.cases.Of(Outcome::kPassed);
   const std::uint64_t failures = totals.cases.Failures();

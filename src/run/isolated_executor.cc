@@ -63,7 +63,13 @@ Hello IsolatedExecutor::Start(std::string_view device) {
   const Frame& frame = std::get<Frame>(reply);
   if (frame.message == Message::kUserError) throw Error("{}", frame.payload);
   if (frame.message == Message::kStartError) throw StartError(frame.payload);
-  return DecodeHello(frame.payload);
+  try {
+    if (frame.message == Message::kReady) return DecodeHello(frame.payload);
+  } catch (const Error&) {
+    // As any other message that is none.
+  }
+  throw StartError(
+      fmt::format("{}: the device does not start: its process talks nonsense", device));
 }
 
 std::string IsolatedExecutor::Renew() {

@@ -98,6 +98,10 @@ class Writer {
     WriteMap(map);
   }
   template <typename T>
+  void operator()(const Shared<T>& value) {
+    (*this)(*value);
+  }
+  template <typename T>
   void operator()(const std::optional<T>& value) {
     (*this)(value.has_value());
     if (value) (*this)(*value);
@@ -158,6 +162,12 @@ class Reader {
   template <typename T>
   void operator()(std::map<std::string, T>& map) {
     ReadMap(map);
+  }
+  template <typename T>
+  void operator()(Shared<T>& value) {
+    T own;
+    (*this)(own);
+    value = std::move(own);
   }
   template <typename T>
   void operator()(std::optional<T>& value) {

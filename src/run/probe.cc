@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -35,19 +36,18 @@ std::optional<Case> ProbeCaseOf(const Case& the_case) {
   probe.product = legal.product;
   probe.dtypes = legal.dtypes;
   probe.fill = "exact";
-  probe.checks = {"accuracy"};
+  probe.checks = {std::string("accuracy")};
   probe.source = "probe";
   // Powers of two, as the fill needs them, and groups of more than one channel.
-  probe.dims.emplace("G", Shape{2});
+  Dims dims = {{"G", {2}}};
   for (const Param& param : legal.op->params) {
     for (const PatternAxis& axis : ParsePattern(param.pattern)) {
-      probe.dims.emplace(axis.symbol,
-                         axis.kind == PatternAxis::Kind::kSingle ? Shape{4} : Shape{2, 4});
+      dims.emplace(axis.symbol, axis.kind == PatternAxis::Kind::kSingle ? Shape{4} : Shape{2, 4});
     }
   }
-  std::erase_if(probe.dims, [&](const auto& dim) {
-    return !legal.dims.contains(dim.first);  // a group, of operators that have none
-  });
+  // A group, of operators that have none.
+  std::erase_if(dims, [&](const auto& dim) { return !legal.dims.contains(dim.first); });
+  probe.dims = std::move(dims);
   if (ViolationOf(probe) || WhyFillDoesNotApply(probe)) return std::nullopt;
   return probe;
 }

@@ -227,19 +227,18 @@ std::variant<Frame, Fault> WorkerProcess::Await(std::uint64_t bytes, const Limit
 
 bool WorkerProcess::Receive() {
   std::array<char, 1 << 16> chunk;  // NOLINT(cppcoreguidelines-pro-type-member-init): recv() fills
-  for (;;) {
+  // Bounded: a library that never stops writing must not keep the tool from its limits.
+  for (int chunks = 0; chunks < 64; ++chunks) {
     const ssize_t count = ::recv(channel_, chunk.data(), chunk.size(), MSG_DONTWAIT);
-    if (count > 0) {
-      reader_.Feed({chunk.data(), static_cast<std::size_t>(count)});
-    } else if (count == 0 || errno != EINTR) {
-      return count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
-    }
+    if (count == 0) return false;
+    if (count < 0) return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
+    reader_.Feed({chunk.data(), static_cast<std::size_t>(count)});
   }
+  return true;
 }
 
 void WorkerProcess::ReadOutput() {
   std::array<char, kTailBytes> chunk;  // NOLINT(cppcoreguidelines-pro-type-member-init): as above
-  // Bounded: a library that never stops printing must not keep the tool from its limits.
   for (int chunks = 0; output_ >= 0 && chunks < 64; ++chunks) {
     const ssize_t count = ::read(output_, chunk.data(), chunk.size());
     if (count == 0) return Close(output_);  // every process has closed it, or has ended

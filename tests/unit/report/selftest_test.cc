@@ -45,10 +45,9 @@ SelftestReport Of(std::vector<SelftestWay> ways) {
 }
 
 TEST(Selftest, PassesWhenEveryFaultIsCaughtAndEveryHealthyVariantAccepted) {
-  const SelftestReport report =
-      Of({Fault("a", {Caught("rms_norm_grad", "float32", {"accuracy"}),
-                      Inert("rms_norm_grad", "float16")}),
-          Healthy("b", {Inert("rms_norm_grad", "float32")})});
+  const SelftestReport report = Of({Fault("a", {Caught("rms_norm_grad", "float32", {"accuracy"}),
+                                                Inert("rms_norm_grad", "float16")}),
+                                    Healthy("b", {Inert("rms_norm_grad", "float32")})});
   EXPECT_EQ(SelftestExitCode(report, WhoseSweep::kOurs), 0);
   EXPECT_EQ(SelftestScore(report, WhoseSweep::kOurs),
             "1 of 1 faults caught (1 of 1 on their operators and dtypes), 1 of 1 healthy variants "
@@ -56,9 +55,8 @@ TEST(Selftest, PassesWhenEveryFaultIsCaughtAndEveryHealthyVariantAccepted) {
 }
 
 TEST(Selftest, FailsWhenAFaultIsMissedInOneDType) {
-  const SelftestReport report =
-      Of({Fault("a", {Caught("rms_norm_grad", "float32", {"accuracy"}),
-                      Missed("rms_norm_grad", "float16")})});
+  const SelftestReport report = Of({Fault("a", {Caught("rms_norm_grad", "float32", {"accuracy"}),
+                                                Missed("rms_norm_grad", "float16")})});
   EXPECT_EQ(SelftestExitCode(report, WhoseSweep::kOurs), 1);
   EXPECT_EQ(SelftestScore(report, WhoseSweep::kOurs),
             "0 of 1 faults caught (1 of 2 on their operators and dtypes), 0 of 0 healthy variants "

@@ -37,6 +37,14 @@ TEST(Summary, EndsWithTheGoodNewsOfOneCase) {
               testing::EndsWith("\nthe case passed\n"));
 }
 
+TEST(Summary, DoesNotCallARunWithAnIncidentPassed) {
+  Overview overview = RunOf(1, Outcome::kPassed);
+  overview.AddIncident("the device\nis degraded");
+  EXPECT_THAT(Summary(overview, kFiles),
+              testing::AllOf(testing::HasSubstr("\nIncidents\n  the device is degraded\n"),
+                             testing::EndsWith("\nnot a pass: 1 incident, listed above\n")));
+}
+
 TEST(Summary, DoesNotCallASkippedCasePassed) {
   Overview overview({.planned_cases = 2});
   overview.Add({.outcome = Outcome::kPassed});

@@ -75,6 +75,12 @@ TEST(ExitCode, IsNeverAPassIfThereAreMoreAnswersThanQuestions) {
   EXPECT_EQ(ExitCode(totals), 5);
 }
 
+TEST(ExitCode, IsFiveAfterAnIncident) {
+  Totals totals = Account({Outcome::kPassed});
+  totals.incidents = 1;
+  EXPECT_EQ(ExitCode(totals), 5);
+}
+
 TEST(ExitCode, IsTwoIfNothingWasJudged) {
   EXPECT_EQ(ExitCode(Account({Outcome::kSkipped, Outcome::kUnsupported})), 2);
   EXPECT_EQ(ExitCode(Account({Outcome::kSkipped, Outcome::kNotRun})), 5);
