@@ -22,26 +22,6 @@
 
 namespace normgrad {
 
-int ListCases(const Options& options) {
-  const Sweep sweep = LoadSweeps(options.sweeps, options.selection);
-  if (!options.quiet) {
-    for (const Case& the_case : sweep.cases) {
-      Print("{}  {}\n", the_case.Id(), fmt::join(the_case.checks, ","));
-    }
-    WriteOutput("\n");
-  }
-  std::uint64_t checks = 0;
-  for (const Case& the_case : sweep.cases) checks += the_case.checks.size();
-  Print("{}: {} with {}, {} dropped\n", Counted(sweep.combinations, "combination"),
-        Counted(sweep.cases.size(), "case"), Counted(checks, "check"),
-        sweep.combinations - sweep.cases.size());
-  for (const Drop& drop : sweep.drops) {
-    Print("  {} dropped by {}: {}\n      e.g. {}\n", drop.count, drop.source, drop.reason,
-          drop.example);
-  }
-  return 0;
-}
-
 int DescribeOperators(const Options& options) {
   if (options.standards) {
     WriteOutput(DescribeStandards());

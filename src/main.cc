@@ -14,7 +14,9 @@ namespace {
 int Run(const Options& options) {
   switch (options.command) {
     case Options::Command::kRun: return RunSweeps(options);
-    case Options::Command::kList: return ListCases(options);
+    case Options::Command::kPlan: return PrintPlan(options);
+    case Options::Command::kReport: return RebuildReports(options);
+    case Options::Command::kMerge: return MergeShards(options);
     case Options::Command::kWorker: return ServeAsWorker(options);
     case Options::Command::kDescribe: return DescribeOperators(options);
     case Options::Command::kDevices: return ShowDevices(options);

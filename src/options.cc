@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdlib>
 #include <iterator>
 #include <limits>
 #include <sstream>
@@ -75,7 +76,6 @@ void AddCase(CLI::App* command, Options* options) {
 
 void AddSelection(CLI::App* command, Options* options) {
   command->add_option("sweeps", options->sweeps, "sweep files (YAML; see cases/README.md)")
-      ->required()
       ->type_name("FILE");
   AddCase(command, options);
   command
@@ -94,6 +94,26 @@ void AddSelection(CLI::App* command, Options* options) {
                            std::numeric_limits<std::uint64_t>::max(),
                            "seed of all random data, instead of the sweep's")
       ->type_name("N");
+}
+
+void AddShard(CLI::App* command, std::string* text) {
+  command
+      ->add_option("--shard", *text,
+                   "only one of several parts of the plan: 2/4, the second of four; env, as the "
+                   "variables of GoogleTest, Bazel or a Slurm array say; env/4, as GNU parallel's")
+      ->allow_extra_args(false)
+      ->type_name("I/N");
+}
+
+/// Throws unless `run` was given nothing but --resume and what may go with it.
+void RequireResumeAlone(const CLI::App& run) {
+  for (const CLI::Option* option : run.get_options()) {
+    const std::string name = option->get_name();
+    const bool may_be =
+        name == "--resume" || name == "--resume-anyway" || name == "--quiet" || name == "--verbose";
+    if (may_be || option->count() == 0) continue;
+    throw Error("--resume goes on with the sweeps and options of its journal: leave out {}", name);
+  }
 }
 
 void AddDevice(CLI::App* command, Options* options) {
@@ -230,6 +250,15 @@ Options ParseOptions(int argc, char** argv) {
   CLI::App* run = app.add_subcommand("run", "Run the cases of sweep files, judge and report");
   AddSelection(run, &options);
   AddDevice(run, &options);
+  std::string shard;
+  AddShard(run, &shard);
+  run->add_flag("--dry-run", options.dry_run, "print the plan and run nothing");
+  run->add_option("--resume", options.resume,
+                  "go on with the run whose reports are in DIR, which was stopped or killed")
+      ->type_name("DIR");
+  run->add_flag("--resume-anyway", options.resume_anyway,
+                "… though plan, tool, device library or host are not what they were; the reports "
+                "say so");
   run->add_option("--report", options.report_folder,
                   "folder of the reports; default: reports/<sweep>-<time>")
       ->type_name("DIR");
@@ -245,10 +274,33 @@ Options ParseOptions(int argc, char** argv) {
   run->add_flag("-q,--quiet", options.quiet, "no progress; the summary only");
   run->footer("Checks:" + KnownChecks() + "\n\nFormats:" + KnownFormats());
 
-  CLI::App* list = app.add_subcommand(
-      "list", "List the cases of sweep files, with counts and why combinations were dropped");
-  AddSelection(list, &options);
-  list->add_flag("-q,--quiet", options.quiet, "counts only");
+  CLI::App* plan = app.add_subcommand(
+      "plan", "Print every case and check that a run must answer, what it takes, what was dropped");
+  AddSelection(plan, &options);
+  AddShard(plan, &shard);
+  plan->add_flag("-q,--quiet", options.quiet, "sums only");
+
+  const auto add_report = [&](CLI::App* command, const char* help) {
+    command->add_option("--format", options.report_formats, "report formats; default: the run's")
+        ->delimiter(',')
+        ->allow_extra_args(false)
+        ->type_name("NAME,...");
+    return command->add_option("--report", options.report_folder, help)->type_name("DIR");
+  };
+  CLI::App* report = app.add_subcommand("report", "Make the reports of a run from its journal");
+  report->add_option("folder", options.folders, "folder of the run's reports")
+      ->required()
+      ->expected(1)
+      ->type_name("DIR");
+  add_report(report, "folder of the new reports; default: the run's");
+
+  CLI::App* merge = app.add_subcommand(
+      "merge",
+      "Make one run of its shards, and prove that none of its cases is missing or doubled");
+  merge->add_option("folders", options.folders, "folders of the shards' reports")
+      ->required()
+      ->type_name("DIR");
+  add_report(merge, "folder of the merged journal and reports")->required();
 
   CLI::App* worker = app.add_subcommand("worker", "");
   worker->group("");  // for the tool itself: not in the help
@@ -298,7 +350,7 @@ Options ParseOptions(int argc, char** argv) {
       ->type_name("FILE");
 
   std::vector<std::string_view> commands;
-  for (const CLI::App* command : {run, list, worker, describe, devices, selftest}) {
+  for (const CLI::App* command : {run, plan, report, merge, worker, describe, devices, selftest}) {
     commands.push_back(command->get_name());
   }
   const std::string_view first = argc > 1 ? argv[1] : "-";
@@ -319,7 +371,21 @@ Options ParseOptions(int argc, char** argv) {
     throw Error("{}; see normgrad-bench {}--help", error.what(),
                 is_command ? fmt::format("{} ", first) : "");
   }
+  if (run->parsed() && !options.resume.empty()) RequireResumeAlone(*run);
+  if (options.resume_anyway && options.resume.empty()) {
+    throw Error("--resume-anyway: expected --resume DIR beside it");
+  }
+  for (const CLI::App* command : {run, plan}) {
+    if (command->parsed() && options.sweeps.empty() && options.resume.empty()) {
+      throw Error("sweeps is required; see normgrad-bench {} --help", command->get_name());
+    }
+  }
+  if (!shard.empty()) {
+    options.shard = ParseShard(shard, [](const char* name) { return std::getenv(name); });
+    options.shard_from_environment = shard.starts_with("env");
+  }
   for (const std::string& format : options.formats) FindFormat(format);
+  for (const std::string& format : options.report_formats) FindFormat(format);
   if (!options.isolate && options.jobs > 1) {
     throw Error("--jobs {}: needs processes to answer in: leave --isolate on", options.jobs);
   }
@@ -330,7 +396,9 @@ Options ParseOptions(int argc, char** argv) {
   FindStandard(options.standard);
   options.profile = profile == Name(Profile::kCentred) ? Profile::kCentred : Profile::kExpanded;
   options.command = run->parsed()        ? Options::Command::kRun
-                    : list->parsed()     ? Options::Command::kList
+                    : plan->parsed()     ? Options::Command::kPlan
+                    : report->parsed()   ? Options::Command::kReport
+                    : merge->parsed()    ? Options::Command::kMerge
                     : worker->parsed()   ? Options::Command::kWorker
                     : describe->parsed() ? Options::Command::kDescribe
                     : selftest->parsed() ? Options::Command::kSelftest
@@ -348,16 +416,42 @@ std::vector<std::string> WorkerArgs(const Options& options) {
   return args;
 }
 
+std::vector<std::string> RunArgs(const Options& options) {
+  const Options defaults;
+  std::vector<std::string> args = {options.program, "run"};
+  args.insert(args.end(), options.sweeps.begin(), options.sweeps.end());
+  const auto add = [&args](const char* name, const auto& value) {
+    args.emplace_back(name);
+    args.push_back(fmt::format("{}", value));
+  };
+  const auto add_list = [&](const char* name, const std::vector<std::string>& values) {
+    if (!values.empty()) add(name, fmt::format("{}", fmt::join(values, ",")));
+  };
+  for (const std::string& glob : options.selection.case_globs) add("--case", glob);
+  add_list("--product", options.selection.products);
+  add_list("--check", options.selection.checks);
+  if (options.selection.seed) add("--seed", *options.selection.seed);
+  std::ranges::copy(AnsweringArgs(options), std::back_inserter(args));
+  if (options.max_seconds > 0) add("--max-seconds", options.max_seconds);
+  if (options.max_run_seconds > 0) add("--max-run-seconds", options.max_run_seconds);
+  if (options.jobs != defaults.jobs) add("--jobs", options.jobs);
+  if (!options.isolate) add("--isolate", "off");
+  return args;
+}
+
 std::string RerunCommand(const Options& options, const std::string& case_id) {
-  std::string command = ShellProgram(options.program) + " run";
-  for (const std::string& sweep : options.sweeps) command += ' ' + ShellWord(sweep);
-  command += " --case " + ShellWord(case_id);
-  if (!options.selection.checks.empty()) {
-    command += fmt::format(" --check {}", fmt::join(options.selection.checks, ","));
+  Options one = options;
+  one.selection.case_globs = {case_id};
+  one.selection.products.clear();  // the id names its own
+  // What concerns a run of many.
+  const Options defaults;
+  one.max_run_seconds = defaults.max_run_seconds;
+  one.jobs = defaults.jobs;
+  one.isolate = defaults.isolate;
+  std::string command;
+  for (const std::string& arg : RunArgs(one)) {
+    command += command.empty() ? ShellProgram(arg) : ' ' + ShellWord(arg);
   }
-  if (options.selection.seed) command += fmt::format(" --seed {}", *options.selection.seed);
-  for (const std::string& arg : AnsweringArgs(options)) command += ' ' + ShellWord(arg);
-  if (options.max_seconds > 0) command += fmt::format(" --max-seconds {}", options.max_seconds);
   return command;
 }
 

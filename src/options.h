@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "golden/oracle.h"
+#include "run/shard.h"
 #include "sweep/sweep.h"
 
 namespace normgrad {
@@ -16,7 +17,9 @@ struct Options {
   enum class Command {
     kNone,  // help was asked for
     kRun,
-    kList,
+    kPlan,
+    kReport,
+    kMerge,
     kWorker,
     kDescribe,
     kDevices,
@@ -24,16 +27,21 @@ struct Options {
   };
   Command command = Command::kNone;
 
-  // run, list
+  // run, plan
   std::vector<std::string> sweeps;
   Selection selection;
+  Shard shard;                          // run, plan
+  bool shard_from_environment = false;  // because the user asked for that
 
   // run, worker, devices
   std::vector<std::string> device;  // shared objects; empty: the CPU device
   std::int32_t device_id = 0;
 
   // run
-  std::string report_folder;  // empty: reports/<sweep>-<time>
+  std::string report_folder;  // empty: reports/<sweep>-<time>; of `report`: where the journal is
+  bool dry_run = false;
+  std::string resume;          // folder of the run to go on with; empty: a new run
+  bool resume_anyway = false;  // … though not everything is as it was
   std::vector<std::string> formats = {"json", "csv", "md"};
   bool isolate = true;         // answer cases in worker processes
   unsigned jobs = 1;           // of them at a time
@@ -51,6 +59,10 @@ struct Options {
   std::string standard = "derived";  // decides accuracy: "derived", or a published standard
   bool batch_invariant = false;      // it promises that a row's dx is its own: `batch` judges
   double timeout_seconds = 60;
+
+  // report, merge
+  std::vector<std::string> folders;         // that hold journals
+  std::vector<std::string> report_formats;  // empty: those of the run
 
   // describe
   std::vector<std::string> operators;
@@ -77,6 +89,10 @@ std::string_view Name(Profile profile);
 /// Parses the command line. Prints help or version when asked for; throws Error for anything that
 /// cannot be understood.
 Options ParseOptions(int argc, char** argv);
+
+/// The arguments, program included, of a run that asks the same as `options`, and reports nowhere
+/// in particular. ParseOptions() gives them back.
+std::vector<std::string> RunArgs(const Options& options);
 
 /// The arguments that start a worker for the device and the questions of `options`.
 std::vector<std::string> WorkerArgs(const Options& options);

@@ -17,6 +17,7 @@
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
@@ -30,13 +31,16 @@
 #include "progress.h"
 #include "report/counted.h"
 #include "report/escape.h"
-#include "report/report_files.h"
+#include "report/report_folder.h"
 #include "report/summary.h"
 #include "report/totals.h"
 #include "run/host.h"
 #include "run/isolated_executor.h"
+#include "run/plan.h"
+#include "run/recorder.h"
 #include "run/run.h"
 #include "selftest_record.h"
+#include "utc.h"
 #include "version.h"
 
 namespace normgrad {
@@ -90,10 +94,6 @@ std::string DefaultReportFolder(const Options& options) {
   return fmt::format("reports/{}-{:%Y%m%d-%H%M%S}", stem, fmt::gmtime(std::time(nullptr)));
 }
 
-std::string UtcNow() {
-  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));
-}
-
 /// The oracle's own gradients against differences of its forward pass, for the operators of a
 /// sweep.
 double WorstGradientError(const Sweep& sweep) {
@@ -106,14 +106,25 @@ double WorstGradientError(const Sweep& sweep) {
       "oracle-suspect: gradients differ from the forward pass by {:.3g}: no verdict", worst));
 }
 
-RunInfo Describe(const Options& options, const Sweep& sweep, std::string device_description) {
+/// Where the cases of a run are answered.
+struct Workplace {
+  std::string device_description{};
+  std::string device_build{};  // HashOfFiles() of its library
+  // Of this process; null where workers answer.
+  std::unique_ptr<const DeviceLibrary> library{};
+  std::unique_ptr<const Device> device{};
+  std::vector<std::unique_ptr<Executor>> executors{};
+};
+
+RunInfo Describe(const Options& options, const Sweep& sweep, const Plan& plan,
+                 const Workplace& place) {
   RunInfo info;
   info.tool_version = kVersion;
   info.started_utc = UtcNow();
   info.command_line = options.command_line;
   info.sweeps = sweep.files;
   info.device_library = PathsOf(options);
-  info.device_description = std::move(device_description);
+  info.device_description = place.device_description;
   info.host = HostDescription();
   info.profile = Name(options.profile);
   info.standard = options.standard;
@@ -124,20 +135,19 @@ RunInfo Describe(const Options& options, const Sweep& sweep, std::string device_
   info.repeats = static_cast<std::uint64_t>(options.repeats);
   info.threads = options.threads != 0 ? options.threads : UsableCores();
   info.timeout_seconds = options.timeout_seconds;
-  info.planned_cases = sweep.cases.size();
-  for (const Case& the_case : sweep.cases) info.planned_checks += the_case.checks.size();
+  info.plan_hash = plan.hash;
+  info.shard = options.shard.index;
+  info.shards = options.shard.count;
+  info.tool_build = BuildId();
+  info.device_build = place.device_build;
+  for (std::size_t i = 0; i < sweep.cases.size(); ++i) {
+    if (plan.shards[i] != info.shard) continue;
+    ++info.planned_cases;
+    info.planned_checks += sweep.cases[i].checks.size();
+  }
   for (const Drop& drop : sweep.drops) info.dropped_combinations += drop.count;
   return info;
 }
-
-/// Where the cases of a run are answered.
-struct Workplace {
-  std::string device_description{};
-  // Of this process; null where workers answer.
-  std::unique_ptr<const DeviceLibrary> library{};
-  std::unique_ptr<const Device> device{};
-  std::vector<std::unique_ptr<Executor>> executors{};
-};
 
 /// This process opens the device.
 Workplace WorkHere(const Options& options, const Sweep& sweep, const OnCheck& on_check) {
@@ -149,6 +159,7 @@ Workplace WorkHere(const Options& options, const Sweep& sweep, const OnCheck& on
     place.device->SetThreads(options.threads);
     return place.device->Description();
   });
+  place.device_build = HashOfFiles(place.library->Files());
   place.executors.push_back(std::make_unique<InProcessExecutor>(
       *place.device, CheckOptionsFrom(options, [] {}), on_check));
   return place;
@@ -187,6 +198,7 @@ Workplace WorkElsewhere(const Options& options, double ends_at, const Sweep& swe
     if (missing != hello.missing.end()) throw Error("{}", missing->second);
   }
   place.device_description = hello.description;
+  place.device_build = hello.build;
   const auto first = static_cast<std::uint64_t>(options.device_id);
   const bool one_each = first + options.jobs <= hello.devices;
   if (!one_each && !hello.is_ours) {
@@ -200,42 +212,107 @@ Workplace WorkElsewhere(const Options& options, double ends_at, const Sweep& swe
   return place;
 }
 
+/// The options of the run that `header` begins, with what the user may say anew.
+Options OptionsOf(const JournalHeader& header, const Options& given) {
+  std::vector<std::string> args = header.args;
+  std::vector<char*> argv;
+  argv.reserve(args.size());
+  for (std::string& arg : args) argv.push_back(arg.data());
+  Options options = ParseOptions(static_cast<int>(argv.size()), argv.data());
+  if (options.command != Options::Command::kRun || !options.resume.empty()) {
+    throw Error("{}: the command it was begun with is no run", given.resume);
+  }
+  options.shard = {header.run.shard, header.run.shards};
+  options.resume = given.resume;
+  options.quiet = given.quiet;
+  options.verbose = given.verbose;
+  return options;
+}
+
+std::unique_ptr<Recorder> BeginRecord(const Options& options, const Sweep& sweep, const Plan& plan,
+                                      RunInfo info) {
+  std::vector<PlannedCase> planned;
+  planned.reserve(sweep.cases.size());
+  for (std::size_t i = 0; i < sweep.cases.size(); ++i) {
+    planned.push_back(Planned(sweep.cases[i], plan.shards[i]));
+  }
+  const bool by_default = options.report_folder.empty();
+  return std::make_unique<Recorder>(
+      by_default ? DefaultReportFolder(options) : options.report_folder,
+      by_default ? IfFolderExists::kTakeAnother : IfFolderExists::kReplaceReports,
+      JournalHeader{.run = std::move(info), .args = RunArgs(options), .formats = options.formats},
+      std::move(planned));
+}
+
+/// Goes on where nothing has changed, or the user wants to `anyway`.
+std::unique_ptr<Recorder> GoOnWithRecord(EarlierJournal earlier, const RunInfo& now, bool anyway) {
+  std::vector<std::string> mixed = Differences(earlier.contents.header.run, now);
+  if (!mixed.empty() && !anyway) {
+    throw Error(
+        "{}: not what it was when the run began: {}: run again in another folder, or go on all the "
+        "same with --resume-anyway",
+        (earlier.folder / kJournalName).string(), fmt::join(mixed, "; "));
+  }
+  return std::make_unique<Recorder>(
+      std::move(earlier), RunResumed{.resumed_utc = now.started_utc, .mixed = std::move(mixed)});
+}
+
+/// Leaves the cases that `recorder` must have answers to, with the checks that were planned.
+void KeepOpen(const Recorder& recorder, std::vector<Case>* cases) {
+  std::erase_if(*cases, [&](Case& the_case) {
+    const PlannedCase* open = recorder.FindOpen(the_case.Id());
+    if (open != nullptr) the_case.checks = open->checks;
+    return open == nullptr;
+  });
+}
+
 }  // namespace
 
-int RunSweeps(const Options& options) {
+int RunSweeps(const Options& given) {
   IgnoreFailedWrites();
+  // Everything the user may have got wrong comes first; journal and reports are opened last, so
+  // that nothing half-written is left behind.
+  std::optional<EarlierJournal> earlier;
+  if (!given.resume.empty()) earlier.emplace(given.resume);
+  const Options options = earlier ? OptionsOf(earlier->contents.header, given) : given;
+  if (options.dry_run) return PrintPlan(options);
   const double ends_at =
       options.max_run_seconds > 0 ? MonotonicSeconds() + options.max_run_seconds : 0;
-  // Everything the user may have got wrong comes first; the reports are opened last, so that
-  // nothing half-written is left behind.
-  const Sweep sweep = LoadSweeps(options.sweeps, options.selection);
+  Sweep sweep = LoadSweeps(options.sweeps, options.selection);
+  const Plan plan = MakePlan(sweep.cases, options.shard.count);
   std::optional<ProgressPrinter> progress;
   const auto on_check = [&](const Case& the_case, std::string_view check) {
     progress->OnCheck(the_case.Id(), check);
   };
-  std::mutex mutex;  // of the reports, which several threads have something to say to
-  std::optional<ReportFiles> reports;
+  std::mutex mutex;  // of the record, which several threads have something to say to
+  std::unique_ptr<Recorder> recorder;
   spdlog::logger log = MakeLogger(options);
   const auto on_incident = [&](std::string what) {
     const std::lock_guard lock(mutex);
     log.debug("{}", OneLine(what));
-    reports->AddIncident(std::move(what));
+    recorder->AddIncident(std::move(what));
   };
   Workplace place = options.isolate ? WorkElsewhere(options, ends_at, sweep, on_check, on_incident)
                                     : WorkHere(options, sweep, on_check);
-  RunInfo info = Describe(options, sweep, place.device_description);
+  RunInfo info = Describe(options, sweep, plan, place);
   HandleInterrupts();
-  const bool by_default = options.report_folder.empty();
-  reports.emplace(by_default ? DefaultReportFolder(options) : options.report_folder,
-                  options.formats, std::move(info),
-                  by_default ? IfFolderExists::kTakeAnother : IfFolderExists::kReplaceReports);
+  if (options.shard_from_environment) {
+    TellBazel([](const char* name) { return std::getenv(name); });
+  }
+  recorder = earlier ? GoOnWithRecord(std::move(*earlier), info, given.resume_anyway)
+                     : BeginRecord(options, sweep, plan, std::move(info));
+  KeepOpen(*recorder, &sweep.cases);
   // Between the lines of a log there is no place for a line that is rewritten.
   progress.emplace(sweep.cases.size(), options.quiet || options.verbose);
-  InPlanOrder in_order(sweep.cases, [&](const Result& result) { reports->Add(result); });
   std::vector<Executor*> executors;
   for (const auto& executor : place.executors) executors.push_back(executor.get());
   RunCases(sweep.cases, executors,
            {.interrupted = [] { return interrupted.load(); },
+            .on_start =
+                [&](const Case& the_case) {
+                  const std::lock_guard lock(mutex);
+                  recorder->Start(the_case);
+                },
             .on_result =
                 [&](Result result) {
                   const std::lock_guard lock(mutex);
@@ -246,13 +323,14 @@ int RunSweeps(const Options& options) {
                   }
                   log.debug("{}: {} {}", result.case_id, Name(result.outcome),
                             OneLine(result.reason));
-                  in_order.Add(std::move(result));
+                  recorder->Add(result);
                 }},
            ends_at);
   progress.reset();
-  reports->Finish(UtcNow());
-  WriteOutput(Summary(reports->overview(), reports->paths()));
-  const int exit_code = ExitCode(reports->overview().totals());
+  recorder->Finish(UtcNow(), "the sweeps no longer hold this case");
+  const ReportFiles& reports = recorder->reports();
+  WriteOutput(Summary(reports.overview(), reports.paths()));
+  const int exit_code = ExitCode(reports.overview().totals());
   // A launch that never ended would use what is torn down.
   if (place.device != nullptr && place.device->lost()) std::_Exit(FlushOutput(exit_code));
   return exit_code;

@@ -82,12 +82,13 @@ void CompareSubset(const CaseRun& run, const DenseTensors& whole,
 
 Answer CheckBatch(CaseRun& run, const CheckOptions& options, Result* result) {
   const std::size_t rows = BatchRows(run.the_case());
-  if (rows < 2) return {Outcome::kSkipped, "the batch has no rows to take apart"};
-  if (!HasRoomForAnother(run)) return {Outcome::kSkipped, "there is no room for a second batch"};
+  if (rows < 2) return Skipped(SkipReason::kFewRows, "the batch has no rows to take apart");
+  if (!HasRoomForAnother(run))
+    return Skipped(SkipReason::kMemory, "there is no room for a second batch");
   run.Launch(Poison::kFirst, /*deterministic=*/true);
   const DenseTensors whole = run.Outputs();
   if (ElementsOf(run.the_case(), whole) == 0) {
-    return {Outcome::kSkipped, "no output has an element to compare"};
+    return Skipped(SkipReason::kNoElements, "no output has an element to compare");
   }
   run.Launch(Poison::kFirst, /*deterministic=*/true);
   if (run.Outputs() != whole) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -35,6 +36,10 @@ std::string UlpsApart(DType dtype, const std::byte* a, const std::byte* b) {
 }
 
 }  // namespace
+
+Answer Skipped(SkipReason skip, std::string detail) {
+  return {Outcome::kSkipped, std::move(detail), {}, skip};
+}
 
 std::span<const Check> Checks() {
   static constexpr Check kChecks[] = {

@@ -62,9 +62,13 @@ struct CheckOptions {
 /// The answer to one question about one case.
 struct Answer {
   Outcome outcome = Outcome::kPassed;
-  std::string reason{};         // one line; empty when there is nothing to say
-  std::optional<int> status{};  // what phase 1 or 2 returned, where that is what is wrong
+  std::string reason{};                 // one line; empty when there is nothing to say
+  std::optional<int> status{};          // what phase 1 or 2 returned, where that is what is wrong
+  SkipReason skip = SkipReason::kNone;  // of an answer that Skipped() makes
 };
+
+/// The answer that a question is not asked on purpose. `detail` says why this case has that reason.
+Answer Skipped(SkipReason skip, std::string detail);
 
 /// One question about a case. `ask` launches what it needs and records its numbers in the result;
 /// DeviceError is the runner's to catch.

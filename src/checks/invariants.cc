@@ -500,7 +500,7 @@ Answer CheckInvariants(CaseRun& run, const CheckOptions&, Result* result) {
   if (!broken.empty()) return {Outcome::kFailed, fmt::format("{}", fmt::join(broken, "; "))};
   if (compared == 0) {
     const bool empty = std::ranges::all_of(base, [](const auto& output) { return output.empty(); });
-    return empty ? Answer{Outcome::kSkipped, "no output has an element to compare"}
+    return empty ? Skipped(SkipReason::kNoElements, "no output has an element to compare")
                  : Answer{Outcome::kMistrusted, "no relation could be looked at"};
   }
   return {};

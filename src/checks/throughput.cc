@@ -86,7 +86,7 @@ Answer Verify(const std::vector<CaseRun*>& rotation, const CheckOptions& options
 }  // namespace
 
 Answer CheckThroughput(CaseRun& run, const CheckOptions& options, Result* result) try {
-  if (run.compulsory_bytes() == 0) return {Outcome::kSkipped, "no elements to time"};
+  if (run.compulsory_bytes() == 0) return Skipped(SkipReason::kNoElements, "no elements to time");
   run.Launch(Poison::kFirst, /*deterministic=*/false);
   const DenseTensors expected = run.Outputs();
   ThroughputResult throughput;

@@ -5,6 +5,7 @@
 
 #include <dlfcn.h>
 #include <fmt/ranges.h>
+#include <link.h>
 
 #include "base/error.h"
 
@@ -69,6 +70,16 @@ DeviceLibrary::DeviceLibrary(std::vector<std::string> paths) : paths_(std::move(
   optional(api_.set_threads, "normgradSetThreads");
   optional(api_.faults, "normgradFaults");
   optional(api_.set_fault, "normgradSetFault");
+}
+
+std::vector<std::string> DeviceLibrary::Files() const {
+  std::vector<std::string> files;
+  for (std::size_t i = 0; i < handles_.size(); ++i) {
+    const link_map* loaded = nullptr;
+    const bool known = ::dlinfo(handles_[i], RTLD_DI_LINKMAP, &loaded) == 0;
+    files.emplace_back(known ? loaded->l_name : paths_[i]);
+  }
+  return files;
 }
 
 void* DeviceLibrary::Find(const std::string& name) const {

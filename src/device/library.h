@@ -77,6 +77,9 @@ class DeviceLibrary {
   const Api& api() const { return api_; }
   const std::vector<std::string>& paths() const { return paths_; }
 
+  /// The files that were opened for paths(), which may be names that the loader looks up.
+  std::vector<std::string> Files() const;
+
   /// Throws Error when the library lacks `op`.
   BoundOperator Bind(const Operator& op) const;
 

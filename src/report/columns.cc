@@ -25,6 +25,15 @@ std::string Checks(const Result& result) {
   return fmt::format("{}", fmt::join(answers, " "));
 }
 
+std::string Skips(const Result& result) {
+  std::vector<std::string> skips;
+  for (const CheckResult& check : result.checks) {
+    if (check.skip == SkipReason::kNone) continue;
+    skips.push_back(fmt::format("{}={}", check.check, Name(check.skip)));
+  }
+  return fmt::format("{}", fmt::join(skips, " "));
+}
+
 std::string Margins(const Result& result) {
   std::vector<std::string> margins;
   for (const OutputResult& output : result.outputs) {
@@ -117,6 +126,9 @@ constexpr Column kColumns[] = {
     {"reason", "", "what every check had to say, the most serious first: why, or a warning",
      [](const Result& r) { return r.reason; }},
     {"checks", "", "outcome of every check, `check=outcome`, separated by spaces", Checks},
+    {"skips", "",
+     "why checks were skipped, `check=reason`, separated by spaces; the reasons are listed below",
+     Skips},
     {"elements", "elements", "output elements compared with the oracle",
      [](const Result& r) { return OfAll(r, &OutputResult::elements); }},
     {"violations", "elements", "of those, outside the derived bound",

@@ -3,12 +3,18 @@
 // Fields(), which writes them and reads them.
 #include "report/json.h"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <concepts>
 #include <limits>
+#include <stdexcept>
 #include <type_traits>
+#include <utility>
+#include <variant>
 #include <vector>
 
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -28,6 +34,7 @@ void Fields(T& r, auto&& field) {
   field("check", r.check);
   field("outcome", r.outcome);
   field("reason", r.reason);
+  field("skip", r.skip);
   field("seconds", r.seconds);
 }
 
@@ -164,6 +171,12 @@ void Fields(T& r, auto&& field) {
   field("repeats", r.repeats);
   field("threads", r.threads);
   field("timeout_seconds", r.timeout_seconds);
+  field("plan_hash", r.plan_hash);
+  field("shard", r.shard);
+  field("shards", r.shards);
+  field("tool_build", r.tool_build);
+  field("device_build", r.device_build);
+  field("mixed", r.mixed);
   field("planned_cases", r.planned_cases);
   field("planned_checks", r.planned_checks);
   field("dropped_combinations", r.dropped_combinations);
@@ -206,6 +219,48 @@ void Fields(T& r, auto&& field) {
   field("ways", r.ways);
 }
 
+template <Is<JournalHeader> T>
+void Fields(T& r, auto&& field) {
+  field("version", r.version);
+  field("run", r.run);
+  field("args", r.args);
+  field("formats", r.formats);
+}
+
+template <Is<PlannedCase> T>
+void Fields(T& r, auto&& field) {
+  field("case_id", r.case_id);
+  field("question", r.question);
+  field("checks", r.checks);
+  field("shard", r.shard);
+}
+
+template <Is<CaseStarted> T>
+void Fields(T& r, auto&& field) {
+  field("case_id", r.case_id);
+}
+
+template <Is<RunIncident> T>
+void Fields(T& r, auto&& field) {
+  field("what", r.what);
+}
+
+template <Is<RunResumed> T>
+void Fields(T& r, auto&& field) {
+  field("resumed_utc", r.resumed_utc);
+  field("mixed", r.mixed);
+}
+
+template <Is<RunFinished> T>
+void Fields(T& r, auto&& field) {
+  field("finished_utc", r.finished_utc);
+}
+
+/// Of every kind of record, in the order of JournalRecord.
+constexpr std::array<const char*, std::variant_size_v<JournalRecord>> kRecordKinds = {
+    "header", "planned", "started", "result", "incident", "resumed", "finished",
+};
+
 template <typename T>
 constexpr bool kIsVector = false;
 template <typename T>
@@ -222,7 +277,7 @@ Json Write(const T& value) {
     if (std::isnan(value)) return "nan";
     if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
     return value;
-  } else if constexpr (std::same_as<T, Outcome>) {
+  } else if constexpr (std::same_as<T, Outcome> || std::same_as<T, SkipReason>) {
     return Name(value);
   } else if constexpr (kIsVector<T>) {
     Json list = Json::array();
@@ -239,6 +294,11 @@ Json Write(const T& value) {
   }
 }
 
+/// Never throws on what the device library may have put into a message.
+std::string Dump(const Json& json, int indent = -1) {
+  return json.dump(indent, ' ', false, Json::error_handler_t::replace);
+}
+
 /// `json` for messages: a list or an object may be long, and too deep to be written out.
 std::string Shown(const ParsedJson& json) {
   if (json.is_array()) return "a list";
@@ -252,7 +312,7 @@ std::string Shown(const ParsedJson& json) {
 template <typename T>
 void Read(const ParsedJson& json, const char* name, T& value) {
   const auto require = [&](bool holds, const char* what) {
-    if (!holds) throw Error("result: {} is {}: expected {}", name, Shown(json), what);
+    if (!holds) throw Error("{} is {}: expected {}", name, Shown(json), what);
   };
   if constexpr (std::same_as<T, double>) {
     if (json == "nan") {
@@ -268,6 +328,11 @@ void Read(const ParsedJson& json, const char* name, T& value) {
         json.is_string() ? ParseOutcome(json.get_ref<const std::string&>()) : std::nullopt;
     require(outcome.has_value(), "the name of an outcome");
     value = *outcome;
+  } else if constexpr (std::same_as<T, SkipReason>) {
+    const auto reason =
+        json.is_string() ? ParseSkipReason(json.get_ref<const std::string&>()) : std::nullopt;
+    require(reason.has_value(), "a reason for skipping, or \"\"");
+    value = *reason;
   } else if constexpr (std::same_as<T, std::string>) {
     require(json.is_string(), "a string");
     value = json.get<std::string>();
@@ -288,15 +353,20 @@ void Read(const ParsedJson& json, const char* name, T& value) {
     require(json.is_object(), "an object");
     Fields(value, [&](const char* key, auto& field) {
       const auto found = json.find(key);
-      if (found == json.end()) throw Error("result: {} has no '{}'", name, key);
+      if (found == json.end()) throw Error("{} has no '{}'", name, key);
       Read(*found, key, field);
     });
   }
 }
 
-/// Never throws on what the device library may have put into a message.
-std::string Dump(const Json& json, int indent = -1) {
-  return json.dump(indent, ' ', false, Json::error_handler_t::replace);
+/// A record of the kind of that index.
+template <std::size_t kKind = 0>
+JournalRecord EmptyRecord(std::size_t kind) {
+  if constexpr (kKind < std::variant_size_v<JournalRecord>) {
+    return kind == kKind ? JournalRecord(std::in_place_index<kKind>) : EmptyRecord<kKind + 1>(kind);
+  } else {
+    throw std::logic_error("no such kind of record");
+  }
 }
 
 Json WriteCounts(const OutcomeCounts& counts) {
@@ -373,8 +443,30 @@ Result ResultFromJson(std::string_view json) {
   const ParsedJson parsed = ParsedJson::parse(json, nullptr, /*allow_exceptions=*/false);
   if (parsed.is_discarded()) throw Error("result: not JSON: expected one JSON object");
   Result result;
-  Read(parsed, "the result", result);
+  Read(parsed, "result", result);
   return result;
+}
+
+std::string RecordToJson(const JournalRecord& record) {
+  Json object = Json::object();
+  std::visit([&](const auto& payload) { object[kRecordKinds.at(record.index())] = Write(payload); },
+             record);
+  return Dump(object);
+}
+
+JournalRecord RecordFromJson(std::string_view json) {
+  const ParsedJson parsed = ParsedJson::parse(json, nullptr, /*allow_exceptions=*/false);
+  if (!parsed.is_object() || parsed.size() != 1) {
+    throw Error("not a JSON object with one member: expected a record");
+  }
+  const std::string& kind = parsed.begin().key();
+  const auto found = std::ranges::find(kRecordKinds, kind);
+  if (found == kRecordKinds.end()) {
+    throw Error("a record of kind '{}': expected one of {}", kind, fmt::join(kRecordKinds, ", "));
+  }
+  JournalRecord record = EmptyRecord(static_cast<std::size_t>(found - kRecordKinds.begin()));
+  std::visit([&](auto& payload) { Read(*parsed.begin(), kind.c_str(), payload); }, record);
+  return record;
 }
 
 std::string JsonHead(const RunInfo& info) {

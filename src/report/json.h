@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "report/journal.h"
 #include "report/result.h"
 #include "report/selftest.h"
 
@@ -29,5 +30,9 @@ inline constexpr std::size_t kMaxResultBytes = std::size_t{1} << 20;
 /// The inverse of ToJson() of a result. Unknown fields are ignored; throws Error on a missing
 /// field, a wrong type, text that is not JSON, and more than kMaxResultBytes of it.
 Result ResultFromJson(std::string_view json);
+
+/// The same of a record of a journal: an object with one member, named after the kind of record.
+std::string RecordToJson(const JournalRecord& record);
+JournalRecord RecordFromJson(std::string_view json);
 
 }  // namespace normgrad

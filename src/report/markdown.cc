@@ -256,6 +256,11 @@ std::string MarkdownHead(const RunInfo& info) {
   row("oracle",
       fmt::format("gradients differ from its forward pass by {:.2g}", info.oracle_gradient_error));
   row("self-test", info.selftest.empty() ? "none of this build" : info.selftest);
+  row("plan", info.shards > 1
+                  ? fmt::format("{}, shard {} of {}", info.plan_hash, info.shard, info.shards)
+                  : info.plan_hash);
+  row("builds", fmt::format("tool {}, device library {}", info.tool_build, info.device_build));
+  for (const std::string& what : info.mixed) row("not all along", what);
   row("planned", fmt::format("{}, {}", Counted(info.planned_cases, "case"),
                              Counted(info.planned_checks, "check")));
   text +=

@@ -18,61 +18,6 @@ namespace {
 
 std::string ErrorText(int error) { return std::generic_category().message(error); }
 
-/// Folders that exist only for a report: removed again, while empty, unless Keep() is called.
-class NewFolders {
- public:
-  NewFolders(std::filesystem::path folder, IfFolderExists if_exists) : folder_(std::move(folder)) {
-    if (if_exists == IfFolderExists::kReplaceReports) {
-      Create(folder_);
-      return;
-    }
-    Create(folder_.parent_path());
-    const std::string wanted = folder_.string();
-    std::error_code error;
-    // Only the process that creates the folder gets it, however many start at once.
-    for (int n = 2; !std::filesystem::create_directory(folder_, error); ++n) {
-      if (error) Refuse(folder_, error.message());
-      folder_ = wanted + "-" + std::to_string(n);
-    }
-    missing_.insert(missing_.begin(), folder_);
-  }
-  NewFolders(const NewFolders&) = delete;
-  NewFolders& operator=(const NewFolders&) = delete;
-  ~NewFolders() { Remove(); }
-
-  const std::filesystem::path& folder() const { return folder_; }
-
-  void Keep() { missing_.clear(); }
-
- private:
-  void Create(const std::filesystem::path& folder) {
-    if (folder.empty()) return;
-    std::error_code error;
-    for (auto path = folder; !path.empty() && !std::filesystem::exists(path, error);
-         path = path.parent_path()) {
-      missing_.push_back(path);
-    }
-    std::filesystem::create_directories(folder, error);
-    if (error || !std::filesystem::is_directory(folder, error)) {
-      Refuse(folder, error ? error.message() : "a file of that name is in the way");
-    }
-  }
-
-  [[noreturn]] void Refuse(const std::filesystem::path& folder, const std::string& reason) {
-    Remove();
-    throw Error("{}: cannot create this folder: {}: name a folder that can be written",
-                folder.string(), reason);
-  }
-
-  void Remove() {
-    std::error_code ignored;
-    for (const auto& path : missing_) std::filesystem::remove(path, ignored);
-  }
-
-  std::filesystem::path folder_;
-  std::vector<std::filesystem::path> missing_;  // deepest first
-};
-
 }  // namespace
 
 class ReportFiles::File {
@@ -123,8 +68,10 @@ class ReportFiles::File {
     if (const int error = WriteAt(position_, bytes); error != 0) {
       WriteAt(position_, tail_);
       Truncate(position_ + tail_.size());
-      throw Error("{}: {}: the report ends before this case; make room and run again",
-                  path_.string(), ErrorText(error));
+      throw Error(
+          "{}: {}: the report ends before this case; make room, then resume the run or make its "
+          "reports again",
+          path_.string(), ErrorText(error));
     }
     if (size < bytes.size()) Truncate(position_ + size);
     position_ += text.size();
@@ -180,7 +127,7 @@ class ReportFiles::File {
 };
 
 ReportFiles::ReportFiles(const std::filesystem::path& folder, std::span<const std::string> formats,
-                         RunInfo info, IfFolderExists if_exists)
+                         RunInfo info)
     : overview_(std::move(info)) {
   if (formats.empty()) return;
   std::vector<const Format*> wanted;
@@ -191,16 +138,14 @@ ReportFiles::ReportFiles(const std::filesystem::path& folder, std::span<const st
     }
     wanted.push_back(format);
   }
-  NewFolders folders(folder, if_exists);
-  // Local and after `folders`: should one fail, the drafts must be gone before their folder is.
+  // Local: should one fail, the drafts of the others go with it.
   std::vector<std::unique_ptr<File>> files;
   files.reserve(wanted.size());
   for (const Format* format : wanted) {
-    files.push_back(std::make_unique<File>(folders.folder(), *format, overview_));
+    files.push_back(std::make_unique<File>(folder, *format, overview_));
   }
   for (const auto& file : files) file->Publish();
   files_ = std::move(files);
-  folders.Keep();
 }
 
 ReportFiles::~ReportFiles() = default;

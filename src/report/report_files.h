@@ -12,12 +12,6 @@
 
 namespace normgrad {
 
-/// What to do where the folder of the reports exists.
-enum class IfFolderExists {
-  kReplaceReports,  // replace the reports in it
-  kTakeAnother,     // append "-2", "-3", … to its name until it is new
-};
-
 /// The report files of one run, report.json, report.csv, …: complete after every case.
 ///
 /// Each case is one write per file: its row and the new tail go over the old tail, so a process
@@ -26,12 +20,12 @@ enum class IfFolderExists {
 /// put on the disk when the power fails; nothing else can leave half a row.
 class ReportFiles {
  public:
-  /// Creates `folder` and, in it, one file per name in `formats` ("json", "csv", "md"; none is
-  /// fine and touches nothing). Files of an earlier run are replaced once every new one is written;
-  /// of two runs into one folder, the one that starts last has its files there. Throws Error, and
-  /// leaves everything as it was, if one cannot be.
+  /// Creates one file in `folder` per name in `formats` ("json", "csv", "md"; none is fine and
+  /// touches nothing). Files of an earlier run are replaced once every new one is written; of two
+  /// runs into one folder, the one that starts last has its files there. Throws Error, and leaves
+  /// everything as it was, if one cannot be.
   ReportFiles(const std::filesystem::path& folder, std::span<const std::string> formats,
-              RunInfo info, IfFolderExists if_exists = IfFolderExists::kReplaceReports);
+              RunInfo info);
 
   ReportFiles(const ReportFiles&) = delete;
   ReportFiles& operator=(const ReportFiles&) = delete;

@@ -41,6 +41,28 @@ bool IsFailure(Outcome outcome);
 /// False for skipped, unsupported and not-run, which say nothing about the operator.
 bool HasVerdict(Outcome outcome);
 
+/// Why a check was not asked of a case on purpose. The list is closed: an answer that is skipped
+/// without one of these reasons, or has one without being skipped, is a bug.
+enum class SkipReason {
+  kNone,        // it was not skipped
+  kMemory,      // the tensors, or a second set of them, do not fit the host or the device
+  kFill,        // the case cannot give its fill what the fill promises
+  kNoElements,  // there is nothing to compare or to time
+  kFewRows,     // the batch has no rows to take apart
+};
+
+/// Every reason but kNone, in the order above.
+std::span<const SkipReason> SkipReasons();
+
+/// "memory", "fill", "no-elements", "few-rows"; "" for kNone.
+std::string_view Name(SkipReason reason);
+
+/// What it means, one line.
+std::string_view Meaning(SkipReason reason);
+
+/// The inverse of Name(); empty for any other text.
+std::optional<SkipReason> ParseSkipReason(std::string_view name);
+
 /// The more serious of two: what a case is called after several checks.
 ///
 /// From harmless to serious: passed, skipped, unsupported, waived, known-deviation, mistrusted,
@@ -57,7 +79,8 @@ struct CheckResult {
   std::string check{};  // "contract", "accuracy", "memory", …
   Outcome outcome = Outcome::kNotRun;
   std::string reason{};  // one line; empty when passed, but for what a reader must know
-  double seconds = 0;    // host wall time it took
+  SkipReason skip = SkipReason::kNone;  // kNone unless the outcome is skipped
+  double seconds = 0;                   // host wall time it took
 
   bool operator==(const CheckResult&) const = default;
 };
@@ -212,6 +235,12 @@ struct RunInfo {
   std::uint64_t repeats = 0;          // plain launches per determinism mode
   std::uint64_t threads = 0;          // of the oracle and of a CPU device
   double timeout_seconds = 0;         // that one launch may take
+  std::string plan_hash{};            // over every question of the whole plan, see PlanHash()
+  std::uint64_t shard = 1;            // which part of that plan, from 1 …
+  std::uint64_t shards = 1;           // … of this many
+  std::string tool_build{};           // BuildId() of the executable
+  std::string device_build{};         // hash of the device library's files
+  std::vector<std::string> mixed{};   // what was not the same all along, where that was allowed
   std::uint64_t planned_cases = 0;
   std::uint64_t planned_checks = 0;
   std::uint64_t dropped_combinations = 0;

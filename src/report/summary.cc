@@ -216,6 +216,14 @@ std::string Summary(const Overview& overview, std::span<const std::filesystem::p
       info.dropped_combinations == 0
           ? ""
           : fmt::format("; {} dropped", Counted(info.dropped_combinations, "combination")));
+  if (info.shards > 1) {
+    text += fmt::format("shard {} of {} of plan {}; merge makes one run of all\n\n", info.shard,
+                        info.shards, info.plan_hash);
+  }
+  for (const std::string& what : info.mixed) {
+    text += fmt::format("not all along: {}\n", OneLine(what));
+  }
+  if (!info.mixed.empty()) text += "\n";
   text += Counts(totals) + Incidents(overview) + UnjudgedCases(overview) + Margins(overview) +
           Standards(overview) + CoverageTable(overview) + Deviations(overview) +
           Throughput(overview);

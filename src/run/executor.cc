@@ -14,6 +14,7 @@
 #include "checks/deviation.h"
 #include "run/fill.h"
 #include "run/host.h"
+#include "run/plan.h"
 
 namespace normgrad {
 namespace {
@@ -37,18 +38,6 @@ Answer Guarded(const Device& device, Step step) {
   }
 }
 
-/// The most host memory that the checks of a case need at a time.
-std::uint64_t HostBytesFor(const Case& the_case) {
-  // These judge launches as they stand; others keep inputs and outputs of several launches, as much
-  // as this many times all tensors.
-  constexpr std::string_view kStreaming[] = {"contract", "accuracy", "memory", "throughput"};
-  constexpr std::uint64_t kCopies = 3;
-  const bool streams = std::ranges::all_of(the_case.checks, [&](const std::string& check) {
-    return std::ranges::find(kStreaming, check) != std::end(kStreaming);
-  });
-  return streams ? HostBytes(the_case) : kCopies * StorageBytes(the_case);
-}
-
 /// Says no before anything is allocated, where the case cannot fit.
 std::optional<Answer> TooLarge(const Case& the_case, const Device& device,
                                std::uint64_t most_host_bytes) {
@@ -58,10 +47,10 @@ std::optional<Answer> TooLarge(const Case& the_case, const Device& device,
       most_host_bytes > 0 ? std::min(available, most_host_bytes) : available;
   if (tensors <= on_device && host <= on_host) return std::nullopt;
   const auto text = [](std::uint64_t bytes) { return HumanBytes(static_cast<double>(bytes)); };
-  return Answer{Outcome::kSkipped,
-                fmt::format("memory: the tensors take {}, and the host {} more for them; free are "
-                            "{} on the device and {} on the host",
-                            text(tensors), text(host), text(on_device), text(on_host))};
+  return Skipped(SkipReason::kMemory,
+                 fmt::format("memory: the tensors take {}, and the host {} more for them; free are "
+                             "{} on the device and {} on the host",
+                             text(tensors), text(host), text(on_device), text(on_host)));
 }
 
 /// The rows of the table of known deviations that are about a case; none for a device of ours,
@@ -175,7 +164,9 @@ Result InProcessExecutor::Execute(const Case& the_case) {
     }
     if (auto too_large = TooLarge(the_case, device_, options_.most_host_bytes)) return *too_large;
     const auto unfit = the_case.expectation ? std::nullopt : WhyFillDoesNotApply(the_case);
-    if (unfit) return {Outcome::kSkipped, fmt::format("fill {}: {}", the_case.fill, *unfit)};
+    if (unfit) {
+      return Skipped(SkipReason::kFill, fmt::format("fill {}: {}", the_case.fill, *unfit));
+    }
     // A call made to be refused reads nothing.
     run = std::make_unique<CaseRun>(the_case, device_,
                                     the_case.expectation ? nullptr : options_.fill(the_case));
@@ -200,7 +191,11 @@ Result InProcessExecutor::Execute(const Case& the_case) {
                         ? prepared
                         : Guarded(device_, [&] { return check.ask(*run, options_, &result); });
     Excuse(deviations, run.get(), &result, &answer);
+    if ((answer.outcome == Outcome::kSkipped) != (answer.skip != SkipReason::kNone)) {
+      throw std::logic_error(fmt::format("{}: skipped without a reason of the list", slot.check));
+    }
     slot.outcome = answer.outcome;
+    slot.skip = answer.skip;
     slot.reason = answer.reason;
     slot.seconds = SecondsSince(check_start);
     if (on_answer_) on_answer_(slot);

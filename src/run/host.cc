@@ -7,6 +7,7 @@
 #include <fstream>
 #include <limits>
 #include <thread>
+#include <vector>
 
 #include <elf.h>
 #include <fmt/format.h>
@@ -14,6 +15,8 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "base/error.h"
+#include "base/random.h"
 #include "base/text.h"
 
 namespace normgrad {
@@ -92,6 +95,19 @@ std::string HostDescription() {
       static_cast<double>(::sysconf(_SC_PHYS_PAGES)) * static_cast<double>(::sysconf(_SC_PAGESIZE));
   return fmt::format("{}, {} cores, {}, {} {} {}", CpuModel(), UsableCores(), HumanBytes(memory),
                      system.sysname, system.release, system.machine);
+}
+
+std::string HashOfFiles(std::span<const std::string> paths) {
+  std::uint64_t hash = HashText("");
+  std::vector<char> chunk(std::size_t{1} << 16);
+  for (const std::string& path : paths) {
+    std::ifstream file(path, std::ios::binary);
+    if (!file) throw Error("{}: cannot be read, to tell it from other versions of it", path);
+    while (file.read(chunk.data(), static_cast<std::streamsize>(chunk.size())), file.gcount() > 0) {
+      hash = HashText({chunk.data(), static_cast<std::size_t>(file.gcount())}, hash);
+    }
+  }
+  return fmt::format("0x{:016x}", hash);
 }
 
 }  // namespace normgrad

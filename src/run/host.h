@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 
 namespace normgrad {
@@ -18,5 +19,8 @@ std::uint64_t AvailableHostBytes();
 
 /// Cores this process may use; at least 1.
 unsigned UsableCores();
+
+/// "0x" and 16 hex digits over the bytes of files, in order. Throws Error if one cannot be read.
+std::string HashOfFiles(std::span<const std::string> paths);
 
 }  // namespace normgrad

@@ -56,6 +56,7 @@ void Fields(T& c, auto&& field) {
 template <Is<Hello> T>
 void Fields(T& h, auto&& field) {
   field(h.description);
+  field(h.build);
   field(h.is_ours);
   field(h.devices);
   field(h.missing);

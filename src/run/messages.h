@@ -15,6 +15,7 @@ namespace normgrad {
 /// What a worker says of its device once it is open.
 struct Hello {
   std::string description{};                     // Device::Description()
+  std::string build{};                           // HashOfFiles() of the library
   bool is_ours = false;                          // Device::IsOurs()
   std::uint64_t devices = 0;                     // of the library
   std::map<std::string, std::string> missing{};  // operators it lacks: name, what to tell the user

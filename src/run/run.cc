@@ -115,17 +115,4 @@ void RunCases(std::span<const Case> cases, Executor& executor, const RunObserver
   RunCases(cases, executors, observer, ends_at);
 }
 
-InPlanOrder::InPlanOrder(std::span<const Case> cases, std::function<void(const Result&)> next)
-    : next_(std::move(next)), waiting_(cases.size()) {
-  for (std::size_t i = 0; i < cases.size(); ++i) places_.emplace(cases[i].Id(), i);
-}
-
-void InPlanOrder::Add(Result result) {
-  waiting_.at(places_.at(result.case_id)) = std::move(result);
-  for (; handed_on_ < waiting_.size() && waiting_[handed_on_]; ++handed_on_) {
-    next_(*waiting_[handed_on_]);
-    waiting_[handed_on_].reset();
-  }
-}
-
 }  // namespace normgrad

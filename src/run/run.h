@@ -38,18 +38,4 @@ void RunCases(std::span<const Case> cases, std::span<Executor* const> executors,
 void RunCases(std::span<const Case> cases, Executor& executor, const RunObserver& observer,
               double ends_at = 0);
 
-/// Hands results that come in any order on in the order of the plan.
-class InPlanOrder {
- public:
-  InPlanOrder(std::span<const Case> cases, std::function<void(const Result&)> next);
-
-  void Add(Result result);
-
- private:
-  std::function<void(const Result&)> next_;
-  std::unordered_map<std::string, std::size_t> places_;  // by case id
-  std::vector<std::optional<Result>> waiting_;
-  std::size_t handed_on_ = 0;
-};
-
 }  // namespace normgrad

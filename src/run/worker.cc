@@ -100,7 +100,11 @@ std::optional<Frame> WorkerChannel::Receive() {
 void EndWithParent() { ::prctl(PR_SET_PDEATHSIG, SIGKILL); }
 
 Hello HelloOf(const Device& device) {
-  Hello hello{device.Description(), device.IsOurs(), device.Count(), {}};
+  Hello hello{device.Description(),
+              HashOfFiles(device.library().Files()),
+              device.IsOurs(),
+              device.Count(),
+              {}};
   for (const Operator* op : AllOperators()) {
     try {
       device.library().Bind(*op);

@@ -343,7 +343,7 @@ bool Matches(const std::string& pattern, const std::string& id) {
         "you mean '{}'?",
         pattern, wider);
   }
-  throw Error("--case '{}': matches no case: normgrad-bench list shows the ids", pattern);
+  throw Error("--case '{}': matches no case: normgrad-bench plan shows the ids", pattern);
 }
 
 /// What `patterns` want of `cases`. Throws where one of them wants nothing.

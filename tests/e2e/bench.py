@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs normgrad-bench as a user would, in an empty folder, and reads what it leaves behind."""
 
+import csv
 import json
 import os
+import re
 import subprocess
 import tempfile
 import time
@@ -110,6 +112,23 @@ class BenchTest(unittest.TestCase):
 
     def report(self, folder="out"):
         return json.loads((self.folder / folder / "report.json").read_text())
+
+    def story(self, folder="out"):
+        """What the reports of a run tell, but for times and where they lie."""
+        report = self.report(folder)
+        for result in report["results"]:
+            for entry in [result, *result["checks"]]:
+                entry["seconds"] = 0
+        run = report["run"]
+        run["started_utc"] = run["command_line"] = report["finished_utc"] = ""
+        # How much memory is free is no one's doing.
+        run["device_description"] = re.sub(r", [^,]* free of", "", run["device_description"])
+        with open(self.folder / folder / "report.csv", newline="") as file:
+            rows = [{**row, "seconds": ""} for row in csv.DictReader(file, strict=True)]
+        markdown = (self.folder / folder / "report.md").read_text().splitlines()
+        markdown = [re.sub(r" Finished .*Z\.$", "", line) for line in markdown
+                    if not line.startswith(("| started |", "| command |", "| device |"))]
+        return report, rows, markdown
 
     def files(self):
         return sorted(str(p.relative_to(self.folder)) for p in self.folder.rglob("*") if p.is_file())

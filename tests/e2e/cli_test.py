@@ -26,32 +26,57 @@ class CommandTest(BenchTest):
         markdown = (self.folder / "out" / "report.md").read_text()
         self.assertTrue(all(case in markdown for case in ids))
 
-    def test_list_counts_what_run_runs(self):
+    def test_plan_counts_what_run_runs(self):
         self.write("sweep.yaml", SWEEP)
-        process = self.run_bench("list", "sweep.yaml")
+        process = self.run_bench("plan", "sweep.yaml")
         self.assertEqual(process.returncode, 0)
-        self.assertEqual(process.stdout_text, """\
-rms_norm_grad/atlas-a2/A=65,R=33/float32-float32-float32-float32  accuracy,memory,determinism
-rms_norm_grad/atlas-a2/A=65,R=33/bfloat16-float32-bfloat16-float32  accuracy,memory,determinism
+        case = "rms_norm_grad/atlas-a2/A=65,R=33/"
+        checks = "accuracy,memory,determinism"
+        self.assertRegex(process.stdout_text, rf"""^{case}float32-float32-float32-float32  {checks}  25.6 KiB  [0-9.]+ ms
+{case}bfloat16-float32-bfloat16-float32  {checks}  13 KiB  [0-9.]+ ms
 
-2 combinations: 2 cases with 6 checks, 0 dropped
-""")
+plan 0x[0-9a-f]{{16}}: 2 cases with 6 checks, about [0-9.]+ ms; at most 25.6 KiB on the [^\n]*
+          2  accuracy
+          2  memory
+          2  determinism
+2 combinations: 0 dropped
+$""")
+        dry = self.run_bench("run", "sweep.yaml", "--dry-run")
+        self.assertEqual((dry.returncode, dry.stdout_text), (0, process.stdout_text))
+        self.assertEqual(self.files(), ["sweep.yaml"])
+        self.run_bench("run", "sweep.yaml", "--report", "out")
+        self.assertIn(f"\nplan {self.report()['run']['plan_hash']}: ", process.stdout_text)
 
-    def test_list_says_why_combinations_were_dropped(self):
+    def test_the_plan_hash_is_of_the_questions(self):
+        def hash_of(text, *arguments):
+            self.write("sweep.yaml", text)
+            output = self.run_bench("plan", "sweep.yaml", "-q", *arguments).stdout_text
+            return output.split(":")[0]
+
+        asked = hash_of(SWEEP)
+        self.assertEqual(hash_of("# a comment\n" + SWEEP), asked)
+        self.assertEqual(hash_of(SWEEP, "--shard", "1/2"), asked)
+        self.assertNotEqual(hash_of(SWEEP, "--check", "accuracy"), asked)
+        self.assertNotEqual(hash_of(SWEEP, "--seed", "2"), asked)
+        reject = ("operator: rms_norm_grad\nproducts: [atlas-a2]\ndims: {A: [4], R: [8]}\n"
+                  "reject:\n  - because: x is null\n    with: {x: null}\n    expect: %s\n")
+        self.assertNotEqual(hash_of(reject % "ACLNN_ERR_PARAM_NULLPTR"),
+                            hash_of(reject % "ACLNN_ERR_PARAM_INVALID"))
+
+    def test_plan_says_why_combinations_were_dropped(self):
         self.write("sweep.yaml", "operator: rms_norm_grad\nproducts: [atlas-inference]\n"
                                  "sweep:\n  - dims: {A: [4], R: [7, 8]}\n")
-        process = self.run_bench("list", "sweep.yaml", "-q")
+        process = self.run_bench("plan", "sweep.yaml", "-q")
         self.assertIn("on atlas-inference the last axis of x, dy and gamma is at least 32 bytes",
                       process.stdout_text)
-        self.assertIn("4 combinations: 1 case with 4 checks, 3 dropped", process.stdout_text)
+        self.assertIn("4 combinations: 3 dropped\n", process.stdout_text)
 
-    def test_list_counts_no_drops_of_what_the_selection_leaves_out(self):
+    def test_plan_counts_no_drops_of_what_the_selection_leaves_out(self):
         self.write("sweep.yaml", "operator: rms_norm_grad\nproducts: [atlas-inference]\n"
                                  "sweep:\n  - dims: {A: [4], R: [7, 8]}\n")
-        process = self.run_bench("list", "sweep.yaml", "-q", "--case", "R=8")
-        self.assertEqual(process.stdout_text.splitlines(), [
-            "2 combinations: 1 case with 4 checks, 1 dropped",
-            *process.stdout_text.splitlines()[1:]])
+        process = self.run_bench("plan", "sweep.yaml", "-q", "--case", "R=8")
+        self.assertIn(": 1 case with 4 checks, ", process.stdout_text.splitlines()[0])
+        self.assertIn("2 combinations: 1 dropped\n", process.stdout_text)
         self.assertNotIn("R=7", process.stdout_text)
 
     def test_the_report_says_how_it_was_made(self):
@@ -82,7 +107,7 @@ rms_norm_grad/atlas-a2/A=65,R=33/bfloat16-float32-bfloat16-float32  accuracy,mem
             process.communicate(timeout=300)
             self.assertEqual(process.returncode, 0)
         self.assertEqual(len(list((self.folder / "reports").iterdir())), 4)
-        self.assertEqual(len(self.files()), 1 + 4 * 3)
+        self.assertEqual(len(self.files()), 1 + 4 * 4)
 
     def test_a_run_without_any_verdict_is_no_pass(self):
         self.write("sweep.yaml", SWEEP.replace("A: [65], R: [33]", "A: [0], R: [0]"))
@@ -168,9 +193,9 @@ rms_norm_grad/atlas-a2/A=65,R=33/bfloat16-float32-bfloat16-float32  accuracy,mem
     def test_help_names_every_command(self):
         process = self.run_bench("--help")
         self.assertEqual(process.returncode, 0)
-        for command in ("run", "list", "describe", "devices"):
+        for command in ("run", "plan", "report", "merge", "describe", "devices"):
             self.assertRegex(process.stdout_text, rf"(?m)^  {command} +\w")
-        for command in ("run", "list", "describe", "devices"):
+        for command in ("run", "plan", "report", "merge", "describe", "devices"):
             self.assertEqual(self.run_bench(command, "--help").returncode, 0)
         self.assertIn("5 the device failed or answers are missing", process.stdout_text)
 

@@ -90,7 +90,7 @@ class ErrorTest(BenchTest):
         process = self.run_bench("run", "sweep.yaml", "--case", "nothing*", "--report", "out")
         self.assertEqual(process.returncode, 2)
         self.assertEqual(process.stderr_text, "normgrad-bench: --case 'nothing*': matches no case: "
-                                              "normgrad-bench list shows the ids\n")
+                                              "normgrad-bench plan shows the ids\n")
         self.assertFalse((self.folder / "out").exists())
 
     def test_an_option_that_makes_a_check_vacuous(self):
@@ -115,13 +115,13 @@ class ErrorTest(BenchTest):
 
     def test_a_seed_is_decimal(self):
         self.write("sweep.yaml", SWEEP)
-        process = self.run_bench("list", "sweep.yaml", "--seed", "010")
+        process = self.run_bench("plan", "sweep.yaml", "--seed", "010")
         self.assertIn("/seed=10 ", process.stdout_text)
 
     def test_an_unknown_option_points_at_the_help_that_lists_the_known(self):
-        process = self.run_bench("list", "sweep.yaml", "--bad")
+        process = self.run_bench("plan", "sweep.yaml", "--bad")
         self.assertEqual(process.returncode, 2)
-        self.assertTrue(process.stderr_text.endswith("; see normgrad-bench list --help\n"),
+        self.assertTrue(process.stderr_text.endswith("; see normgrad-bench plan --help\n"),
                         process.stderr_text)
 
     def test_a_device_that_does_not_start(self):
@@ -139,7 +139,7 @@ class ErrorTest(BenchTest):
         self.refused_sweep("sweep.yaml:2:1: not valid YAML: unknown token",
                            "operator: rms_norm_grad\n@\x1b[2J: 1\n")
         name = "\x1b[2J\u009b2J\n.yaml"
-        process = self.run_bench("list", name)
+        process = self.run_bench("plan", name)
         self.assertEqual(process.stderr_text,
                          "normgrad-bench: \u241b[2J\ufffd2J .yaml: cannot be read: No such file "
                          "or directory\n")
@@ -156,13 +156,18 @@ class ErrorTest(BenchTest):
 
         process = self.run_bench(*command, "out", popen={"preexec_fn": limit})
         self.assertEqual(process.returncode, 2, process.stderr_text)
-        self.assertRegex(process.stderr_text, "^normgrad-bench: out/report.json: File too large: ")
+        self.assertRegex(process.stderr_text, r"^normgrad-bench: out/[a-z.]+: File too large: .*resume ")
         self.assertLess(len(self.report()["results"]), 2)
+        # What was answered is there, and what was not can be asked once there is room.
+        process = self.run_bench("run", "--resume", "out")
+        self.assertEqual(process.returncode, 0, process.stderr_text)
+        self.assertEqual([r["case_id"] for r in self.report()["results"]],
+                         [r["case_id"] for r in self.report("whole")["results"]])
 
     def test_output_that_does_not_arrive(self):
         self.write("sweep.yaml", SWEEP)
         with open("/dev/full", "w") as full:
-            for command in (["list", "sweep.yaml"], ["run", "sweep.yaml", "--report", "out"],
+            for command in (["plan", "sweep.yaml"], ["run", "sweep.yaml", "--report", "out"],
                             ["--help"], ["describe"], ["devices"]):
                 with self.subTest(command[0]):
                     process = self.run_bench(*command, popen={"stdout": full})

@@ -54,7 +54,7 @@ class Draw {
     return list;
   }
 
-  CheckResult Check() { return {Text(), AnyOutcome(), Text(), Number()}; }
+  CheckResult Check() { return {Text(), AnyOutcome(), Text(), SkipReason::kFill, Number()}; }
   StandardResult Standard() { return {Text(), Coin(), Text(), Number(), Number()}; }
   OutputResult Output() {
     return {Text(),   Text(),   Integer(), Integer(), Number(),  Text(),   Number(),
@@ -152,8 +152,8 @@ TEST(ResultFromJson, IgnoresFieldsItDoesNotKnow) {
 
 TEST(ResultFromJson, SaysWhatIsWrong) {
   ExpectRefused("{", "not JSON");
-  ExpectRefused("[]", "the result is []: expected an object");
-  ExpectRefused("{}", "the result has no 'case_id'");
+  ExpectRefused("[]", "result is []: expected an object");
+  ExpectRefused("{}", "result has no 'case_id'");
   const auto with = [](const char* field, const nlohmann::json& value) {
     auto json = nlohmann::json::parse(ToJson({}));
     json[field] = value;
@@ -165,6 +165,12 @@ TEST(ResultFromJson, SaysWhatIsWrong) {
   ExpectRefused(with("seconds", "fast"), "seconds is \"fast\": expected a number");
   ExpectRefused(with("outcome", "Passed"),
                 "outcome is \"Passed\": expected the name of an outcome");
+  ExpectRefused(with("checks", {{{"check", "memory"},
+                                 {"outcome", "skipped"},
+                                 {"reason", ""},
+                                 {"skip", "weather"},
+                                 {"seconds", 0}}}),
+                "skip is \"weather\": expected a reason for skipping");
   ExpectRefused(with("checks", {{"a", 1}}), "checks is {\"a\":1}: expected a list");
 }
 

@@ -30,6 +30,18 @@ TEST(Outcome, IsAFailureUnlessTheListSaysOtherwise) {
                                              "skipped"));
 }
 
+TEST(SkipReason, IsOneOfAClosedList) {
+  std::vector<std::string_view> names;
+  for (const SkipReason reason : SkipReasons()) {
+    names.push_back(Name(reason));
+    EXPECT_EQ(ParseSkipReason(Name(reason)), reason);
+    EXPECT_NE(Meaning(reason), "");
+  }
+  EXPECT_THAT(names, testing::ElementsAre("memory", "fill", "no-elements", "few-rows"));
+  EXPECT_EQ(Name(SkipReason::kNone), "");
+  EXPECT_EQ(ParseSkipReason("weather"), std::nullopt);
+}
+
 TEST(MoreSerious, OrdersEveryPair) {
   const Outcome order[] = {Outcome::kPassed,   Outcome::kSkipped,        Outcome::kUnsupported,
                            Outcome::kWaived,   Outcome::kKnownDeviation, Outcome::kMistrusted,

@@ -75,6 +75,29 @@ TEST(InProcessExecutor, SkipsACaseThatCannotFitBeforeItAllocatesAnything) {
                                                  "tensors take 3 TiB, and the host 9 TiB"));
 }
 
+TEST(InProcessExecutor, SkipsForReasonsOfTheListOnly) {
+  const auto skip = [](Case the_case, const char* check) {
+    the_case.checks = {check};
+    const CheckResult answer = Execute(the_case).checks.front();
+    EXPECT_EQ(answer.outcome, Outcome::kSkipped) << check << ": " << answer.reason;
+    EXPECT_NE(answer.reason, "");
+    return answer.skip;
+  };
+  EXPECT_EQ(skip(CaseOf({1 << 20}, {1 << 19}), "memory"), SkipReason::kMemory);
+  EXPECT_EQ(skip(CaseOf({0}, {0}), "throughput"), SkipReason::kNoElements);
+  EXPECT_EQ(skip(CaseOf({3}, {0}), "batch"), SkipReason::kNoElements);
+  EXPECT_EQ(skip(CaseOf({1}, {8}), "batch"), SkipReason::kFewRows);
+  Case unfit = CaseOf({3}, {7});
+  unfit.fill = "pair_cancel";
+  EXPECT_EQ(skip(unfit, "accuracy"), SkipReason::kFill);
+}
+
+TEST(InProcessExecutor, GivesNoReasonForWhatItDidNotSkip) {
+  for (const CheckResult& answer : Execute(CaseOf({7}, {100})).checks) {
+    EXPECT_EQ(answer.skip, SkipReason::kNone);
+  }
+}
+
 TEST(InProcessExecutor, CallsACheckThatNobodyHasABug) {
   Case the_case = CaseOf({4}, {32});
   the_case.checks = {"speed"};

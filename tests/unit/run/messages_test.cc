@@ -40,7 +40,7 @@ TEST(Messages, CarryEveryCaseOfTheCiSuite) {
 }
 
 TEST(Messages, CarryAHello) {
-  const Hello hello = {"a device", true, 4, {{"rms_norm_grad", "lacks it"}}};
+  const Hello hello = {"a device", "0x1", true, 4, {{"rms_norm_grad", "lacks it"}}};
   const Hello read = DecodeHello(Encode(hello));
   EXPECT_EQ(read.description, hello.description);
   EXPECT_EQ(read.is_ours, hello.is_ours);

@@ -150,17 +150,5 @@ TEST(RunCases, ThrowsWhatAnObserverThrows) {
                std::runtime_error);
 }
 
-TEST(InPlanOrder, HoldsResultsBackUntilTheirTurn) {
-  const std::vector<Case> cases = Cases(3);
-  std::vector<std::string> seen;
-  InPlanOrder in_order(cases, [&](const Result& result) { seen.push_back(result.case_id); });
-  in_order.Add(Unanswered(cases[1]));
-  EXPECT_TRUE(seen.empty());
-  in_order.Add(Unanswered(cases[0]));
-  EXPECT_EQ(seen, (std::vector{cases[0].Id(), cases[1].Id()}));
-  in_order.Add(Unanswered(cases[2]));
-  EXPECT_EQ(seen.size(), 3U);
-}
-
 }  // namespace
 }  // namespace normgrad

@@ -110,10 +110,10 @@ TEST(Selection, NamesThePatternThatMatchesNothing) {
   Selection selection;
   selection.case_globs = {"R=160/", "foo"};
   EXPECT_EQ(ErrorOf([&] { Select(selection); }),
-            "--case 'foo': matches no case: normgrad-bench list shows the ids");
+            "--case 'foo': matches no case: normgrad-bench plan shows the ids");
   selection.case_globs = {"foo*", "R=160/"};
   EXPECT_EQ(ErrorOf([&] { Select(selection); }),
-            "--case 'foo*': matches no case: normgrad-bench list shows the ids");
+            "--case 'foo*': matches no case: normgrad-bench plan shows the ids");
   selection.case_globs = {"R=8/*"};
   EXPECT_EQ(ErrorOf([&] { Select(selection); }),
             "--case 'R=8/*': matches no case: a pattern with * or ? must match the whole id: did "
