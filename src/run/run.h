@@ -1,13 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cstddef>
 #include <functional>
-#include <optional>
 #include <span>
-#include <string>
-#include <unordered_map>
-#include <vector>
 
 #include "run/executor.h"
 
