@@ -187,11 +187,17 @@ class FaultTest(BenchTest):
         self.assertEqual(self.process.returncode, 5)
 
     def test_a_launch_that_never_ends(self):
-        outcomes = list(self.outcomes("hang", "--timeout", "0.1").values())
-        self.assertEqual(outcomes[0][0], "timed-out")
-        for answer in outcomes[1:]:
-            self.assertEqual(answer, ("not-run", "device lost: an earlier launch never ended"))
-        self.assertEqual(self.process.returncode, 5)
+        # Three checks in each of two cases; in a process of its own the second has a device, too.
+        for isolate, timed_out in (("off", [0]), ("on", [0, 3])):
+            outcomes = self.outcomes("hang", "--timeout", "0.1", "--isolate", isolate).values()
+            for place, (outcome, reason) in enumerate(outcomes):
+                with self.subTest(isolate=isolate, place=place):
+                    if place in timed_out:
+                        self.assertEqual(outcome, "timed-out", reason)
+                    else:
+                        self.assertEqual((outcome, reason), (
+                            "not-run", "device lost: an earlier launch never ended"))
+            self.assertEqual(self.process.returncode, 5)
 
     def test_the_summary_ends_with_failures_that_can_be_rerun(self):
         self.outcomes("wrong-element")
