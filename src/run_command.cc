@@ -170,9 +170,9 @@ Workplace WorkHere(const Options& options, const Sweep& sweep, const OnCheck& on
 Workplace WorkElsewhere(const Options& options, double ends_at, const Sweep& sweep,
                         const OnCheck& on_check, const OnIncident& on_incident) {
   Options each = options;
-  const std::uint64_t free_bytes = AvailableHostBytes() / 10 * 9;
   if (each.max_memory_gib == 0) {
-    each.max_memory_gib = static_cast<double>(free_bytes / options.jobs) * 0x1p-30;
+    const std::uint64_t share = AvailableHostBytes() / 10 * 9 / options.jobs;
+    each.max_memory_gib = static_cast<double>(share) * 0x1p-30;
   }
   if (options.jobs > 1) {
     const unsigned threads = options.threads != 0 ? options.threads : UsableCores();
@@ -187,7 +187,7 @@ Workplace WorkElsewhere(const Options& options, double ends_at, const Sweep& swe
   const auto add = [&](Workplace* place) {
     auto executor =
         std::make_unique<IsolatedExecutor>(WorkerArgs(each), limits, on_check, on_incident);
-    const Hello hello = executor->Start(PathsOf(options));
+    Hello hello = executor->Start(PathsOf(options));
     place->executors.push_back(std::move(executor));
     return hello;
   };
