@@ -270,18 +270,6 @@ struct Tail {
   }
 };
 
-/// How far ahead elements are fetched. A core of a server needs some ten thousand bytes under way
-/// to use all the bandwidth it can get, which is more than it asks for by itself when it reads
-/// several tensors.
-inline constexpr std::size_t kPrefetchBytes = std::size_t{6} << 10;
-
-/// Asks for a block of elements some way behind `block` to be brought into the caches.
-template <class Format>
-HWY_INLINE void Prefetch(const typename Format::Element* block) {
-  const auto* const ahead = reinterpret_cast<const std::byte*>(block) + kPrefetchBytes;
-  for (std::size_t i = 0; i < kBlock * sizeof *block; i += 64) __builtin_prefetch(ahead + i);
-}
-
 /// body(format) with the format of a float dtype.
 template <class Body>
 HWY_INLINE auto WithFormat(DType dtype, Body body) {

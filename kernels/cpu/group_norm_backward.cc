@@ -93,10 +93,15 @@ class LongPlanes {
     // Every piece has its own sums, so that it does not matter to a result which way they go.
     if (sets >= 2 * pool->Size()) {
       // Whole groups, which are still in the cache when dx is computed.
-      const std::size_t part_sets = std::max(DivideUp(kMinPartElements, e_.group_elements),
-                                             DivideUp(sets, kPartsPerThread * pool->Size()));
+      const std::size_t part_sets = DivideUp(kMinPartElements, e_.group_elements);
       pool->Run(DivideUp(sets, part_sets), [&](std::size_t part) {
-        Groups(part * part_sets, std::min(sets, (part + 1) * part_sets));
+        PlaneTensors::Buffers buffers(tensors_.data);
+        const std::size_t end = std::min(sets, (part + 1) * part_sets);
+        for (std::size_t set = part * part_sets; set < end; ++set) {
+          TakeSums(set * set_pieces, (set + 1) * set_pieces, &buffers);
+          TakeMeans(set);
+          Differentiate(set * set_pieces, (set + 1) * set_pieces, &buffers);
+        }
       });
     } else {
       const std::size_t part_pieces =
@@ -105,21 +110,12 @@ class LongPlanes {
         pool->Run(DivideUp(sets * set_pieces, part_pieces), [&](std::size_t part) {
           PlaneTensors::Buffers buffers(tensors_.data);
           const std::size_t first = part * part_pieces;
-          const std::size_t end = std::min(sets * set_pieces, first + part_pieces);
-          for (std::size_t piece = first; piece < end; ++piece) body(piece, &buffers);
-          hwy::FlushStream();
+          body(first, std::min(sets * set_pieces, first + part_pieces), &buffers);
         });
       };
-      for_each_part([&](std::size_t piece, PlaneTensors::Buffers* buffers) {
-        const std::size_t set = piece / set_pieces;
-        TakeSums(piece, tensors_.mean[set], tensors_.rstd[set], buffers);
-      });
+      for_each_part([&](auto... range) { TakeSums(range...); });
       pool->Run(sets, [&](std::size_t set) { TakeMeans(set); });
-      if (tensors_.data.HasDx()) {
-        for_each_part([&](std::size_t piece, PlaneTensors::Buffers* buffers) {
-          Differentiate(piece, CoefficientsOf(piece / e_.pieces), buffers);
-        });
-      }
+      for_each_part([&](auto... range) { Differentiate(range...); });
     }
     if (!tensors_.WantsSums()) return;
     const std::size_t part_channels = DivideUp(kMinPartElements, e_.samples * e_.pieces);
@@ -130,46 +126,25 @@ class LongPlanes {
   }
 
  private:
-  // Enough that the last part is short beside all of them.
-  static constexpr std::size_t kPartsPerThread = 8;
-
-  /// Groups [first, end), piece by piece: the sums of one and dx of the one before it, so that
-  /// memory is always being read and written.
-  void Groups(std::size_t first, std::size_t end) const {
-    PlaneTensors::Buffers buffers(tensors_.data);
-    const bool has_dx = tensors_.data.HasDx();
-    for (std::size_t set = first; set <= end; ++set) {
-      const bool accumulate = set < end;
-      const bool differentiate = set > first && has_dx;
-      const float mean = accumulate ? tensors_.mean[set] : 0;
-      const float rstd = accumulate ? tensors_.rstd[set] : 0;
-      for (std::size_t d = 0; d < e_.group_channels; ++d) {
-        const std::size_t plane = set * e_.group_channels + d;
-        const std::size_t before = plane - e_.group_channels;
-        PlaneCoefficients coefficients;
-        if (differentiate) coefficients = CoefficientsOf(before);
-        for (std::size_t i = 0; i < e_.pieces; ++i) {
-          if (accumulate) TakeSums(plane * e_.pieces + i, mean, rstd, &buffers);
-          if (differentiate) Differentiate(before * e_.pieces + i, coefficients, &buffers);
-        }
-      }
-      if (accumulate) TakeMeans(set);
+  /// Calls visit(piece, plane, run, its first element) for pieces [first, end).
+  template <typename Visit>
+  void ForEachPiece(std::size_t first, std::size_t end, PlaneTensors::Buffers* buffers,
+                    Visit visit) const {
+    for (std::size_t i = first; i < end; ++i) {
+      const std::size_t plane = i / e_.pieces;
+      const std::size_t begin = i % e_.pieces * kPieceElements;
+      const std::size_t at = plane * e_.plane + begin;
+      visit(i, plane, tensors_.data.Read(at, std::min(kPieceElements, e_.plane - begin), buffers),
+            at);
     }
-    hwy::FlushStream();
   }
 
-  /// The first element of a piece.
-  std::size_t FirstElement(std::size_t piece) const {
-    return piece / e_.pieces * e_.plane + piece % e_.pieces * kPieceElements;
-  }
-
-  PlaneRun Read(std::size_t piece, PlaneTensors::Buffers* buffers) const {
-    const std::size_t left = e_.plane - piece % e_.pieces * kPieceElements;
-    return tensors_.data.Read(FirstElement(piece), std::min(kPieceElements, left), buffers);
-  }
-
-  void TakeSums(std::size_t piece, float mean, float rstd, PlaneTensors::Buffers* buffers) const {
-    sums_[piece] = kernels_.sums(Read(piece, buffers), mean, rstd);
+  void TakeSums(std::size_t first, std::size_t end, PlaneTensors::Buffers* buffers) const {
+    ForEachPiece(first, end, buffers,
+                 [&](std::size_t piece, std::size_t plane, const PlaneRun& run, std::size_t) {
+                   const std::size_t set = plane / e_.group_channels;
+                   sums_[piece] = kernels_.sums(run, tensors_.mean[set], tensors_.rstd[set]);
+                 });
   }
 
   void TakeMeans(std::size_t set) const {
@@ -188,24 +163,22 @@ class LongPlanes {
     means_[set] = {static_cast<float>(dy / count), static_cast<float>(dy_xhat / count)};
   }
 
-  PlaneCoefficients CoefficientsOf(std::size_t plane) const {
-    const std::size_t set = plane / e_.group_channels;
-    const float rstd = tensors_.rstd[set];
-    return {
-        .mean = tensors_.mean[set],
-        .rstd = rstd,
-        .scale = tensors_.gamma[plane % e_.channels],
-        .offset = means_[set].dy,
-        .slope = means_[set].dy_xhat,
-        .factor = rstd,
-    };
-  }
-
-  void Differentiate(std::size_t piece, const PlaneCoefficients& coefficients,
-                     PlaneTensors::Buffers* buffers) const {
-    const PlaneRun run = Read(piece, buffers);
-    kernels_.gradient(run, coefficients);
-    tensors_.data.Write(run, FirstElement(piece), buffers);
+  void Differentiate(std::size_t first, std::size_t end, PlaneTensors::Buffers* buffers) const {
+    if (!tensors_.data.HasDx()) return;
+    ForEachPiece(first, end, buffers,
+                 [&](std::size_t, std::size_t plane, const PlaneRun& run, std::size_t at) {
+                   const std::size_t set = plane / e_.group_channels;
+                   kernels_.gradient(run, {
+                                              .mean = tensors_.mean[set],
+                                              .rstd = tensors_.rstd[set],
+                                              .scale = tensors_.gamma[plane % e_.channels],
+                                              .offset = means_[set].dy,
+                                              .slope = means_[set].dy_xhat,
+                                              .factor = tensors_.rstd[set],
+                                          });
+                   tensors_.data.Write(run, at, buffers);
+                 });
+    hwy::FlushStream();
   }
 
   void StoreSums(std::size_t c) const {
@@ -320,38 +293,37 @@ class ShortPlanes {
   void Row(std::size_t sample_part, std::size_t n, std::size_t g,
            PlaneTensors::Buffers* buffers) const {
     const std::size_t set = n * e_.groups + g;
-    RowStep step;
-    RowSlice slice;
-    slice.statistics = {tensors_.mean[set], tensors_.rstd[set]};
+    RowTile tile;
+    tile.rows = 1;
+    tile.statistics[0] = {tensors_.mean[set], tensors_.rstd[set]};
     const auto for_each_piece = [&](auto body) {
-      for (std::size_t c = 0; c < e_.group_elements; c += step.cols) {
+      for (std::size_t c = 0; c < e_.group_elements; c += tile.cols) {
         const std::size_t at = set * e_.group_elements + c;
         const std::size_t count = std::min(kPieceElements, e_.group_elements - c);
         const PlaneRun run = tensors_.data.Read(at, count, buffers);
-        slice.dy = run.dy;
-        slice.x = run.x;
-        slice.dx = run.dx;
-        step.cols = count;
-        step.gamma = gamma_ + g * plan_.padded + c;
+        tile.cols = count;
+        tile.dy[0] = run.dy;
+        tile.x[0] = run.x;
+        tile.dx[0] = run.dx;
+        tile.gamma = gamma_ + g * plan_.padded + c;
         for (std::size_t i = 0; i < kMaxSums; ++i) {
-          step.column_sums[i] = Sums(sample_part, i, g) + c;
+          tile.column_sums[i] = Sums(sample_part, i, g) + c;
         }
         body(run, at);
       }
     };
     std::array<double, kMaxSums> sums{};
     for_each_piece([&](const PlaneRun&, std::size_t) {
-      step.accumulated = &slice;
-      kernels_.step(step);
-      for (std::size_t i = 0; i < kMaxSums; ++i) sums[i] += static_cast<double>(slice.sums[i]);
+      kernels_.accumulate(tile);
+      for (std::size_t i = 0; i < kMaxSums; ++i) sums[i] += static_cast<double>(tile.sums[0][i]);
     });
     if (!tensors_.data.HasDx()) return;
     const auto count = static_cast<double>(e_.group_elements);
-    slice.sums = {static_cast<float>(sums[0] / count), static_cast<float>(sums[1] / count)};
-    step.accumulated = nullptr;
-    step.differentiated = &slice;
+    const std::array<float, kMaxSums> means = {static_cast<float>(sums[0] / count),
+                                               static_cast<float>(sums[1] / count)};
     for_each_piece([&](const PlaneRun& run, std::size_t at) {
-      kernels_.step(step);
+      tile.sums[0] = means;
+      kernels_.gradient(tile);
       tensors_.data.Write(run, at, buffers);
     });
   }

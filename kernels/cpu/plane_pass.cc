@@ -43,8 +43,6 @@ PlaneSums SumsOf(const PlaneRun& run, float mean, float rstd) {
   VectorSums b{hn::Zero(d), hn::Zero(d)};
   std::size_t i = 0;
   for (; i + kBlock <= run.count; i += kBlock) {
-    Prefetch<Format>(dy + i);
-    Prefetch<Format>(x + i);
     const Block dy_block = Format::Load(dy + i);
     const Block x_block = Format::Load(x + i);
     a.Add(dy_block.a, Normalized(x_block.a, means, rstds));

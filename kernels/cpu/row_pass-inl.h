@@ -24,174 +24,205 @@
 HWY_BEFORE_NAMESPACE();
 namespace normgrad::cpu::HWY_NAMESPACE {
 
-/// How much of a row is handled before it is the other row's turn.
-inline constexpr std::size_t kTurnBytes = std::size_t{1} << 10;
+/// Asks for one block of elements to be brought into the second-level cache.
+template <class Format>
+HWY_INLINE void Prefetch(const typename Format::Element* block) {
+  constexpr std::size_t kLine = 64 / sizeof *block;
+  for (std::size_t i = 0; i < kBlock; i += kLine) __builtin_prefetch(block + i, 0, 2);
+}
 
-/// The sums of a row while its blocks are walked.
-template <class Policy, class Format>
-class Accumulator {
- public:
-  HWY_INLINE Accumulator(const RowSlice& row, const RowStep& step)
-      : dy_(Elements<Format>(row.dy)), x_(Elements<Format>(row.x)), gamma_(step.gamma) {
-    for (std::size_t i = 0; i < Policy::kStatistics; ++i) {
-      statistics_[i] = hn::Set(DF(), row.statistics[i]);
+/// The sums of kRows rows while their blocks are walked.
+template <class Policy, class Format, std::size_t kRows>
+struct Accumulator {
+  using Rows = const typename Format::Element* [kRows];
+
+  VF statistics[kRows][Policy::kStatistics];
+  VF sums_a[kRows][Policy::kRowSums];  // of the first vector of every block
+  VF sums_b[kRows][Policy::kRowSums];  // of the second
+
+  HWY_INLINE explicit Accumulator(const RowTile& tile) {
+    for (std::size_t r = 0; r < kRows; ++r) {
+      for (std::size_t i = 0; i < Policy::kStatistics; ++i) {
+        statistics[r][i] = hn::Set(DF(), tile.statistics[r][i]);
+      }
+      for (std::size_t i = 0; i < Policy::kRowSums; ++i) {
+        sums_a[r][i] = hn::Zero(DF());
+        sums_b[r][i] = hn::Zero(DF());
+      }
     }
-    for (std::size_t i = 0; i < Policy::kRowSums; ++i) {
-      sums_a_[i] = hn::Zero(DF());
-      sums_b_[i] = hn::Zero(DF());
-    }
-    for (std::size_t i = 0; i < Policy::kColumnSums; ++i) column_sums_[i] = step.column_sums[i];
   }
 
-  /// Takes the block of columns from `c` on.
-  HWY_INLINE void Add(std::size_t c) {
-    Prefetch<Format>(dy_ + c);
-    Prefetch<Format>(x_ + c);
-    Add(dy_ + c, x_ + c, c);
+  /// Takes the block at element `offset` of every row, whose first column is column `c`.
+  HWY_INLINE void Add(const Rows& dy, const Rows& x, std::size_t offset, const float* gamma,
+                      float* const (&column_sums)[Policy::kColumnSums], std::size_t c) {
+    const DF d;
+    const Block gamma_block = Float32Format::Load(gamma + c);
+    VF columns_a[Policy::kColumnSums];
+    VF columns_b[Policy::kColumnSums];
+    for (std::size_t i = 0; i < Policy::kColumnSums; ++i) {
+      columns_a[i] = hn::LoadU(d, column_sums[i] + c);
+      columns_b[i] = hn::LoadU(d, column_sums[i] + c + kLanes);
+    }
+    for (std::size_t r = 0; r < kRows; ++r) {
+      const Block dy_block = Format::Load(dy[r] + offset);
+      const Block x_block = Format::Load(x[r] + offset);
+      Policy::Accumulate(dy_block.a, x_block.a, gamma_block.a, statistics[r], sums_a[r], columns_a);
+      Policy::Accumulate(dy_block.b, x_block.b, gamma_block.b, statistics[r], sums_b[r], columns_b);
+    }
+    for (std::size_t i = 0; i < Policy::kColumnSums; ++i) {
+      hn::StoreU(columns_a[i], d, column_sums[i] + c);
+      hn::StoreU(columns_b[i], d, column_sums[i] + c + kLanes);
+    }
   }
 
   /// As Add(), for a block of which only the first `count` elements exist. The others are zeros,
   /// and yet their share of the row's sums need not be: zero times an infinite statistic is NaN.
-  HWY_INLINE void AddTail(std::size_t c, std::size_t count) {
+  HWY_INLINE void AddTail(const Rows& dy, const Rows& x, std::size_t count, const float* gamma,
+                          float* const (&column_sums)[Policy::kColumnSums], std::size_t c) {
     const Accumulator before = *this;
-    Tail<Format> dy_tail;
-    Tail<Format> x_tail;
-    Add(dy_tail.Read(dy_ + c, count), x_tail.Read(x_ + c, count), c);
+    Add(dy, x, 0, gamma, column_sums, c);
     const LaneCounts lanes = LanesOf<Format>(count);
     const auto exists_a = hn::FirstN(DF(), lanes.a);
     const auto exists_b = hn::FirstN(DF(), lanes.b);
-    for (std::size_t i = 0; i < Policy::kRowSums; ++i) {
-      sums_a_[i] = hn::IfThenElse(exists_a, sums_a_[i], before.sums_a_[i]);
-      sums_b_[i] = hn::IfThenElse(exists_b, sums_b_[i], before.sums_b_[i]);
+    for (std::size_t r = 0; r < kRows; ++r) {
+      for (std::size_t i = 0; i < Policy::kRowSums; ++i) {
+        sums_a[r][i] = hn::IfThenElse(exists_a, sums_a[r][i], before.sums_a[r][i]);
+        sums_b[r][i] = hn::IfThenElse(exists_b, sums_b[r][i], before.sums_b[r][i]);
+      }
     }
   }
-
-  HWY_INLINE void Finish(RowSlice& row) const {
-    for (std::size_t i = 0; i < Policy::kRowSums; ++i) {
-      row.sums[i] = hn::GetLane(hn::SumOfLanes(DF(), hn::Add(sums_a_[i], sums_b_[i])));
-    }
-  }
-
- private:
-  using Element = typename Format::Element;
-
-  HWY_INLINE void Add(const Element* dy, const Element* x, std::size_t c) {
-    const DF d;
-    const Block gamma_block = Float32Format::Load(gamma_ + c);
-    const Block dy_block = Format::Load(dy);
-    const Block x_block = Format::Load(x);
-    VF columns_a[Policy::kColumnSums];
-    VF columns_b[Policy::kColumnSums];
-    for (std::size_t i = 0; i < Policy::kColumnSums; ++i) {
-      columns_a[i] = hn::LoadU(d, column_sums_[i] + c);
-      columns_b[i] = hn::LoadU(d, column_sums_[i] + c + kLanes);
-    }
-    Policy::Accumulate(dy_block.a, x_block.a, gamma_block.a, statistics_, sums_a_, columns_a);
-    Policy::Accumulate(dy_block.b, x_block.b, gamma_block.b, statistics_, sums_b_, columns_b);
-    for (std::size_t i = 0; i < Policy::kColumnSums; ++i) {
-      hn::StoreU(columns_a[i], d, column_sums_[i] + c);
-      hn::StoreU(columns_b[i], d, column_sums_[i] + c + kLanes);
-    }
-  }
-
-  const Element* dy_;
-  const Element* x_;
-  const float* gamma_;
-  VF statistics_[Policy::kStatistics];
-  VF sums_a_[Policy::kRowSums];  // of the first vector of every block
-  VF sums_b_[Policy::kRowSums];  // of the second
-  float* column_sums_[Policy::kColumnSums];
 };
 
-/// The gradient of a row while its blocks are walked.
-template <class Policy, class Format, StoreKind kKind>
-class Differentiator {
- public:
-  HWY_INLINE Differentiator(const RowSlice& row, const RowStep& step)
-      : dy_(Elements<Format>(row.dy)),
-        x_(Elements<Format>(row.x)),
-        dx_(Elements<Format>(row.dx)),
-        gamma_(step.gamma) {
-    for (std::size_t i = 0; i < Policy::kStatistics; ++i) {
-      statistics_[i] = hn::Set(DF(), row.statistics[i]);
+template <class Policy, class Format, std::size_t kRows>
+void AccumulateRows(RowTile& tile) {
+  // Local copies: a store through `column_sums` could change the tile for all the compiler knows.
+  Accumulator<Policy, Format, kRows> accumulator(tile);
+  const typename Format::Element* dy[kRows];
+  const typename Format::Element* x[kRows];
+  for (std::size_t r = 0; r < kRows; ++r) {
+    dy[r] = Elements<Format>(tile.dy[r]);
+    x[r] = Elements<Format>(tile.x[r]);
+  }
+  float* column_sums[Policy::kColumnSums];
+  for (std::size_t i = 0; i < Policy::kColumnSums; ++i) column_sums[i] = tile.column_sums[i];
+  const float* const gamma = tile.gamma;
+  const std::size_t cols = tile.cols;
+  const std::size_t next_dy = tile.next_dy;
+
+  std::size_t c = 0;
+  for (; c + kBlock <= cols; c += kBlock) {
+    for (std::size_t r = 0; r < kRows; ++r) Prefetch<Format>(dy[r] + next_dy + c);
+    accumulator.Add(dy, x, c, gamma, column_sums, c);
+  }
+  if (c < cols) {
+    Tail<Format> dy_tail[kRows];
+    Tail<Format> x_tail[kRows];
+    for (std::size_t r = 0; r < kRows; ++r) {
+      dy[r] = dy_tail[r].Read(dy[r] + c, cols - c);
+      x[r] = x_tail[r].Read(x[r] + c, cols - c);
     }
-    for (std::size_t i = 0; i < Policy::kRowSums; ++i) means_[i] = hn::Set(DF(), row.sums[i]);
+    accumulator.AddTail(dy, x, cols - c, gamma, column_sums, c);
+  }
+  for (std::size_t r = 0; r < kRows; ++r) {
+    for (std::size_t i = 0; i < Policy::kRowSums; ++i) {
+      const VF sum = hn::Add(accumulator.sums_a[r][i], accumulator.sums_b[r][i]);
+      tile.sums[r][i] = hn::GetLane(hn::SumOfLanes(DF(), sum));
+    }
+  }
+}
+
+/// What the gradient of kRows rows needs beside their blocks.
+template <class Policy, class Format, std::size_t kRows>
+struct Differentiator {
+  VF statistics[kRows][Policy::kStatistics];
+  VF means[kRows][Policy::kRowSums];
+
+  HWY_INLINE explicit Differentiator(const RowTile& tile) {
+    for (std::size_t r = 0; r < kRows; ++r) {
+      for (std::size_t i = 0; i < Policy::kStatistics; ++i) {
+        statistics[r][i] = hn::Set(DF(), tile.statistics[r][i]);
+      }
+      for (std::size_t i = 0; i < Policy::kRowSums; ++i) {
+        means[r][i] = hn::Set(DF(), tile.sums[r][i]);
+      }
+    }
   }
 
-  /// Writes the block of columns from `c` on.
-  HWY_INLINE void Write(std::size_t c) const {
-    Format::template Store<kKind>(Gradient(dy_ + c, x_ + c, c), dx_ + c);
-  }
-
-  /// As Write(), for a block of which only the first `count` elements exist.
-  HWY_INLINE void WriteTail(std::size_t c, std::size_t count) const {
-    Tail<Format> dy_tail;
-    Tail<Format> x_tail;
-    Tail<Format> dx_tail;
-    Format::template Store<StoreKind::kCached>(
-        Gradient(dy_tail.Read(dy_ + c, count), x_tail.Read(x_ + c, count), c), dx_tail.elements);
-    std::memcpy(dx_ + c, dx_tail.elements, count * sizeof(Element));
-  }
-
- private:
-  using Element = typename Format::Element;
-
-  HWY_INLINE Block Gradient(const Element* dy, const Element* x, std::size_t c) const {
-    const Block gamma_block = Float32Format::Load(gamma_ + c);
+  HWY_INLINE Block Gradient(std::size_t r, const typename Format::Element* dy,
+                            const typename Format::Element* x, const Block& gamma) const {
     const Block dy_block = Format::Load(dy);
     const Block x_block = Format::Load(x);
-    return {Policy::Gradient(dy_block.a, x_block.a, gamma_block.a, statistics_, means_),
-            Policy::Gradient(dy_block.b, x_block.b, gamma_block.b, statistics_, means_)};
+    return {Policy::Gradient(dy_block.a, x_block.a, gamma.a, statistics[r], means[r]),
+            Policy::Gradient(dy_block.b, x_block.b, gamma.b, statistics[r], means[r])};
   }
-
-  const Element* dy_;
-  const Element* x_;
-  Element* dx_;
-  const float* gamma_;
-  VF statistics_[Policy::kStatistics];
-  VF means_[Policy::kRowSums];
 };
 
-template <class Policy, class Format, StoreKind kKind, bool kAccumulate, bool kDifferentiate>
-void TakeStep(const RowStep& step) {
-  // What is not asked for is built from an empty row and never used.
-  const RowSlice none;
-  Accumulator<Policy, Format> accumulator(kAccumulate ? *step.accumulated : none, step);
-  const Differentiator<Policy, Format, kKind> differentiator(
-      kDifferentiate ? *step.differentiated : none, step);
-  constexpr std::size_t kTurn = RoundUp(kTurnBytes / sizeof(typename Format::Element), kBlock);
-  const std::size_t cols = step.cols;
-  const std::size_t whole = cols / kBlock * kBlock;
-  for (std::size_t first = 0; first < whole; first += kTurn) {
-    const std::size_t end = std::min(whole, first + kTurn);
-    if constexpr (kAccumulate) {
-      for (std::size_t c = first; c < end; c += kBlock) accumulator.Add(c);
+template <class Policy, class Format, std::size_t kRows, StoreKind kKind>
+void GradientRows(const RowTile& tile) {
+  using Element = typename Format::Element;
+  const Differentiator<Policy, Format, kRows> differentiator(tile);
+  const Element* dy[kRows];
+  const Element* x[kRows];
+  Element* dx[kRows];
+  for (std::size_t r = 0; r < kRows; ++r) {
+    dy[r] = Elements<Format>(tile.dy[r]);
+    x[r] = Elements<Format>(tile.x[r]);
+    dx[r] = Elements<Format>(tile.dx[r]);
+  }
+  const float* const gamma = tile.gamma;
+  const std::size_t cols = tile.cols;
+  const std::size_t next_x = tile.next_x;
+
+  std::size_t c = 0;
+  for (; c + kBlock <= cols; c += kBlock) {
+    const Block gamma_block = Float32Format::Load(gamma + c);
+    Block dx_block[kRows];
+    for (std::size_t r = 0; r < kRows; ++r) {
+      dx_block[r] = differentiator.Gradient(r, dy[r] + c, x[r] + c, gamma_block);
+      Prefetch<Format>(x[r] + next_x + c);
     }
-    if constexpr (kDifferentiate) {
-      for (std::size_t c = first; c < end; c += kBlock) differentiator.Write(c);
+    // All loads come before all stores: rows are often a multiple of 4 KiB apart, and a load then
+    // seems to depend on a store just before it that agrees in the lower 12 bits of the address.
+    for (std::size_t r = 0; r < kRows; ++r) Format::template Store<kKind>(dx_block[r], dx[r] + c);
+  }
+  if (c < cols) {
+    const std::size_t count = cols - c;
+    const Block gamma_block = Float32Format::Load(gamma + c);
+    for (std::size_t r = 0; r < kRows; ++r) {
+      Tail<Format> dy_tail;
+      Tail<Format> x_tail;
+      Tail<Format> dx_tail;
+      Format::template Store<StoreKind::kCached>(
+          differentiator.Gradient(r, dy_tail.Read(dy[r] + c, count), x_tail.Read(x[r] + c, count),
+                                  gamma_block),
+          dx_tail.elements);
+      std::memcpy(dx[r] + c, dx_tail.elements, count * sizeof(Element));
     }
   }
-  if (whole < cols) {
-    if constexpr (kAccumulate) accumulator.AddTail(whole, cols - whole);
-    if constexpr (kDifferentiate) differentiator.WriteTail(whole, cols - whole);
-  }
-  if constexpr (kAccumulate) accumulator.Finish(*step.accumulated);
 }
 
 template <class Policy, class Format>
-void Step(const RowStep& step) {
-  const bool accumulate = step.accumulated != nullptr;
-  if (step.differentiated == nullptr) {
-    if (accumulate) TakeStep<Policy, Format, StoreKind::kCached, true, false>(step);
-    return;
+void Accumulate(RowTile& tile) {
+  tile.rows == 1 ? AccumulateRows<Policy, Format, 1>(tile)
+                 : AccumulateRows<Policy, Format, kMaxTileRows>(tile);
+}
+
+template <class Policy, class Format, StoreKind kKind>
+void GradientOfTile(const RowTile& tile) {
+  tile.rows == 1 ? GradientRows<Policy, Format, 1, kKind>(tile)
+                 : GradientRows<Policy, Format, kMaxTileRows, kKind>(tile);
+}
+
+template <class Policy, class Format>
+void GradientOf(const RowTile& tile) {
+  bool aligned = true;
+  for (std::size_t r = 0; r < tile.rows; ++r) {
+    aligned = aligned && reinterpret_cast<std::uintptr_t>(tile.dx[r]) % HWY_MAX_BYTES == 0;
   }
-  const auto address = reinterpret_cast<std::uintptr_t>(step.differentiated->dx);
-  if (step.stream && address % HWY_MAX_BYTES == 0) {
-    accumulate ? TakeStep<Policy, Format, StoreKind::kStreamed, true, true>(step)
-               : TakeStep<Policy, Format, StoreKind::kStreamed, false, true>(step);
+  if (tile.stream && aligned) {
+    GradientOfTile<Policy, Format, StoreKind::kStreamed>(tile);
   } else {
-    accumulate ? TakeStep<Policy, Format, StoreKind::kCached, true, true>(step)
-               : TakeStep<Policy, Format, StoreKind::kCached, false, true>(step);
+    GradientOfTile<Policy, Format, StoreKind::kCached>(tile);
   }
 }
 
@@ -229,7 +260,8 @@ template <class Policy>
 RowKernels RowKernelsFor(DType data) {
   return WithFormat(data, [](auto format) -> RowKernels {
     using Data = decltype(format);
-    return {&Step<Policy, Data>, &LoadScale<Data>, &StoreSums<Data>};
+    return {&Accumulate<Policy, Data>, &GradientOf<Policy, Data>, &LoadScale<Data>,
+            &StoreSums<Data>};
   });
 }
 

@@ -2,7 +2,6 @@
 #include "kernels/cpu/row_pass.h"
 
 #include <algorithm>
-#include <array>
 #include <vector>
 
 #include <hwy/cache_control.h>
@@ -26,7 +25,7 @@ constexpr std::size_t kMinPartRows = 32;
 struct Plan {
   bool by_rows;
   std::size_t parts;
-  std::size_t part_rows;
+  std::size_t part_rows;    // by rows: a multiple of kMaxTileRows
   std::size_t part_cols;    // by columns: a multiple of kColumnPadding; also how vectors are split
   std::size_t padded_cols;  // length of a vector of columns in the workspace
 
@@ -36,6 +35,7 @@ struct Plan {
     if (by_rows) {
       part_rows = std::max({kMinPartRows, DivideUp(rows, kMaxParts),
                             DivideUp(std::max(per_part, kMinPartElements), cols)});
+      part_rows = RoundUp(part_rows, kMaxTileRows);
       parts = DivideUp(rows, part_rows);
       part_cols = RoundUp(kMinPartElements / 2, kColumnPadding);
     } else {
@@ -47,11 +47,6 @@ struct Plan {
 
   std::size_t ColumnParts(std::size_t cols) const { return DivideUp(cols, part_cols); }
 };
-
-const KernelTensor& OrAbsent(const KernelTensor* tensor) {
-  static const KernelTensor kAbsent;
-  return tensor == nullptr ? kAbsent : *tensor;
-}
 
 /// Where the parts of a call find things.
 class Call {
@@ -67,14 +62,17 @@ class Call {
         x_(tensors.x, tensors.leading_axes),
         dx_(tensors.dx, tensors.leading_axes),
         gamma_(tensors.gamma, 0),
-        statistics_{Scalars(OrAbsent(tensors.statistics[0])),
-                    Scalars(OrAbsent(tensors.statistics[1]))},
-        outputs_{RowView(OrAbsent(tensors.column_sums[0]), 0),
-                 RowView(OrAbsent(tensors.column_sums[1]), 0)},
         gamma_sorted_(reinterpret_cast<float*>(workspace)),
         column_sums_(gamma_sorted_ + plan_.padded_cols),
         row_sums_(column_sums_ + pass.column_sums * ColumnSumParts() * plan_.padded_cols),
-        stream_(ExceedsCaches(3 * rows * cols * dy_.ElementBytes())) {}
+        stream_(ExceedsCaches(3 * rows * cols * dy_.ElementBytes())) {
+    for (std::size_t i = 0; i < pass.statistics; ++i) {
+      statistics_.emplace_back(*tensors.statistics[i]);
+    }
+    for (std::size_t i = 0; i < pass.column_sums; ++i) {
+      outputs_.emplace_back(*tensors.column_sums[i], 0);
+    }
+  }
 
   void Run() {
     const auto pool = Threads();
@@ -135,47 +133,52 @@ class Call {
     }
   }
 
-  /// What every row of columns [first, first + count) of a part has in common.
-  RowStep StepOn(std::size_t part, std::size_t first, std::size_t count) const {
-    RowStep step;
-    step.cols = count;
-    step.gamma = gamma_sorted_ + first;
-    for (std::size_t i = 0; i < pass_.column_sums; ++i) {
-      step.column_sums[i] = ColumnSums(i, part, first);
-    }
-    step.stream = stream_ && dx_.Columns().Dense();
-    return step;
+  /// Rows of a tile. Two share the loads of gamma and of the column sums. One is better where those
+  /// stay in the first-level cache anyway, because memory then sees three plain streams, and where
+  /// two would not fit into half of a common second-level cache.
+  std::size_t TileRows(std::size_t cols) const {
+    const std::size_t row_bytes = 2 * cols * dy_.ElementBytes();
+    constexpr std::size_t kShort = std::size_t{1} << 11;
+    constexpr std::size_t kLong = std::size_t{1} << 18;
+    return row_bytes <= kShort || row_bytes > kLong ? 1 : kMaxTileRows;
   }
 
-  /// Copies of `slices` slices of `count` columns, for one thread; empty where none is needed.
-  class Buffers {
-   public:
-    Buffers(const Call& call, std::size_t slices, std::size_t count)
-        : slice_bytes_(3 * count * call.dy_.ElementBytes()),
-          bytes_(call.dy_.Columns().Dense() && call.x_.Columns().Dense() &&
-                         call.dx_.Columns().Dense()
-                     ? 0
-                     : slices * slice_bytes_) {}
-
-    /// Room for dy, x or dx of a slice.
-    std::byte* Room(std::size_t slice, std::size_t tensor) {
-      return bytes_.empty() ? nullptr
-                            : bytes_.data() + slice * slice_bytes_ + tensor * (slice_bytes_ / 3);
+  /// Walks rows [first_row, end_row) x columns [first, first + count) tile by tile and calls
+  /// visit(tile, first row of the tile), then puts dx where it belongs.
+  template <typename Visit>
+  void ForEachTile(std::size_t first_row, std::size_t end_row, std::size_t first, std::size_t count,
+                   std::size_t part, Visit visit) {
+    const std::size_t bytes = count * dy_.ElementBytes();
+    const bool dense = dy_.Columns().Dense() && x_.Columns().Dense() && dx_.Columns().Dense();
+    std::vector<std::byte> scratch(dense ? 0 : 3 * kMaxTileRows * bytes);
+    const auto room = [&](std::size_t tensor, std::size_t r) {
+      return dense ? nullptr : scratch.data() + (tensor * kMaxTileRows + r) * bytes;
+    };
+    RowTile tile;
+    tile.cols = count;
+    tile.gamma = gamma_sorted_ + first;
+    for (std::size_t i = 0; i < pass_.column_sums; ++i) {
+      tile.column_sums[i] = ColumnSums(i, part, first);
     }
-
-   private:
-    std::size_t slice_bytes_;
-    std::vector<std::byte> bytes_;
-  };
-
-  RowSlice Read(std::size_t row, std::size_t first, std::size_t count, std::size_t slice,
-                Buffers* buffers) const {
-    RowSlice result;
-    result.dy = dy_.Read(row, first, count, buffers->Room(slice, 0));
-    result.x = x_.Read(row, first, count, buffers->Room(slice, 1));
-    result.dx = dx_.Target(row, first, buffers->Room(slice, 2));
-    for (std::size_t i = 0; i < pass_.statistics; ++i) result.statistics[i] = statistics_[i][row];
-    return result;
+    tile.stream = stream_ && dx_.Columns().Dense();
+    const std::size_t tile_rows = TileRows(count);
+    for (std::size_t row = first_row; row < end_row; row += tile.rows) {
+      tile.rows = std::min(tile_rows, end_row - row);
+      for (std::size_t r = 0; r < tile.rows; ++r) {
+        tile.dy[r] = dy_.Read(row + r, first, count, room(0, r));
+        tile.x[r] = x_.Read(row + r, first, count, room(1, r));
+        tile.dx[r] = dx_.Target(row + r, first, room(2, r));
+        for (std::size_t i = 0; i < pass_.statistics; ++i) {
+          tile.statistics[r][i] = statistics_[i][row + r];
+        }
+      }
+      const bool more = dense && row + 2 * tile.rows <= end_row;
+      tile.next_dy = more ? tile.rows * dy_.RowStep() : 0;
+      tile.next_x = more ? tile.rows * x_.RowStep() : 0;
+      visit(tile, row);
+      for (std::size_t r = 0; r < tile.rows; ++r) dx_.Write(row + r, first, count, room(2, r));
+    }
+    if (tile.stream) hwy::FlushStream();
   }
 
   float Mean(double sum) const { return static_cast<float>(sum / static_cast<double>(cols_)); }
@@ -186,20 +189,16 @@ class Call {
     }
     const std::size_t first = part * plan_.part_rows;
     const std::size_t end = std::min(rows_, first + plan_.part_rows);
-    RowStep step = StepOn(part, 0, cols_);
-    Buffers buffers(*this, 2, cols_);
-    std::array<RowSlice, 2> slices;
-    // One step more than rows: the last one is differentiated alone.
-    for (std::size_t row = first; row <= end; ++row) {
-      const std::size_t now = (row - first) % 2;
-      step.accumulated = row < end ? &slices[now] : nullptr;
-      step.differentiated = row > first && dx_.Present() ? &slices[1 - now] : nullptr;
-      if (row < end) slices[now] = Read(row, 0, cols_, now, &buffers);
-      kernels_.step(step);
-      if (step.differentiated) dx_.Write(row - 1, 0, cols_, buffers.Room(1 - now, 2));
-      for (float& sum : slices[now].sums) sum = Mean(static_cast<double>(sum));
-    }
-    if (step.stream) hwy::FlushStream();
+    ForEachTile(first, end, 0, cols_, part, [&](RowTile& tile, std::size_t) {
+      kernels_.accumulate(tile);
+      if (!dx_.Present()) return;
+      for (std::size_t r = 0; r < tile.rows; ++r) {
+        for (std::size_t i = 0; i < pass_.row_sums; ++i) {
+          tile.sums[r][i] = Mean(static_cast<double>(tile.sums[r][i]));
+        }
+      }
+      kernels_.gradient(tile);
+    });
   }
 
   void AccumulateColumns(std::size_t part) {
@@ -209,33 +208,25 @@ class Call {
     for (std::size_t i = 0; i < pass_.column_sums; ++i) {
       std::fill_n(ColumnSums(i, 0, first), RoundUp(count, kColumnPadding), 0.0F);
     }
-    RowStep step = StepOn(0, first, count);
-    Buffers buffers(*this, 1, count);
-    for (std::size_t row = 0; row < rows_; ++row) {
-      RowSlice slice = Read(row, first, count, 0, &buffers);
-      step.accumulated = &slice;
-      kernels_.step(step);
-      std::copy_n(slice.sums.begin(), pass_.row_sums, RowSums(part, row));
-    }
+    ForEachTile(0, rows_, first, count, 0, [&](RowTile& tile, std::size_t row) {
+      kernels_.accumulate(tile);
+      for (std::size_t r = 0; r < tile.rows; ++r) {
+        std::copy_n(tile.sums[r].begin(), pass_.row_sums, RowSums(part, row + r));
+      }
+    });
   }
 
   void GradientOfColumns(std::size_t part) {
-    const std::size_t first = FirstColumn(part);
-    const std::size_t count = Columns(part);
-    RowStep step = StepOn(0, first, count);
-    Buffers buffers(*this, 1, count);
-    for (std::size_t row = 0; row < rows_; ++row) {
-      RowSlice slice = Read(row, first, count, 0, &buffers);
-      for (std::size_t i = 0; i < pass_.row_sums; ++i) {
-        double sum = 0;
-        for (std::size_t p = 0; p < plan_.parts; ++p) sum += RowSums(p, row)[i];
-        slice.sums[i] = Mean(sum);
+    ForEachTile(0, rows_, FirstColumn(part), Columns(part), 0, [&](RowTile& tile, std::size_t row) {
+      for (std::size_t r = 0; r < tile.rows; ++r) {
+        for (std::size_t i = 0; i < pass_.row_sums; ++i) {
+          double sum = 0;
+          for (std::size_t p = 0; p < plan_.parts; ++p) sum += RowSums(p, row + r)[i];
+          tile.sums[r][i] = Mean(sum);
+        }
       }
-      step.differentiated = &slice;
-      kernels_.step(step);
-      dx_.Write(row, first, count, buffers.Room(0, 2));
-    }
-    if (step.stream) hwy::FlushStream();
+      kernels_.gradient(tile);
+    });
   }
 
   const RowPass& pass_;
@@ -247,8 +238,8 @@ class Call {
   RowView x_;
   RowView dx_;
   RowView gamma_;
-  std::array<Scalars, kMaxSums> statistics_;
-  std::array<RowView, kMaxSums> outputs_;
+  std::vector<Scalars> statistics_;
+  std::vector<RowView> outputs_;
   float* gamma_sorted_;  // the workspace: gamma, in processing order,
   float* column_sums_;   // sums of every part of rows,
   float* row_sums_;      // sums of every part of columns

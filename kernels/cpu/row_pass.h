@@ -13,32 +13,32 @@
 /// for its dx. An operator is a small policy (row_pass-inl.h) and a call of RunRowPass().
 namespace normgrad::cpu {
 
+inline constexpr std::size_t kMaxTileRows = 2;
 inline constexpr std::size_t kMaxSums = 2;
 
-/// A row, or a range of columns of it, as dense memory.
-struct RowSlice {
-  const std::byte* dy = nullptr;
-  const std::byte* x = nullptr;
-  std::byte* dx = nullptr;
-  std::array<float, kMaxSums> statistics{};
-  std::array<float, kMaxSums> sums{};  // over the columns; means by the time dx is computed
-};
-
-/// What the vector code does in one go. It does both a little at a time, one row behind the other,
-/// so that memory is always being read and written.
-struct RowStep {
-  RowSlice* accumulated = nullptr;             // gets its sums, adds to column_sums; null: nothing
-  const RowSlice* differentiated = nullptr;    // gets its dx; null: nothing
-  std::size_t cols = 0;                        // of either
-  const float* gamma = nullptr;                // processing order, padded
-  std::array<float*, kMaxSums> column_sums{};  // the same
-  bool stream = false;                         // write dx past the caches
+/// Some rows, or a range of columns of them, as dense memory. What the vector code works on.
+struct RowTile {
+  std::size_t rows = 0;  // 1 to kMaxTileRows
+  std::size_t cols = 0;
+  std::array<const std::byte*, kMaxTileRows> dy{};
+  std::array<const std::byte*, kMaxTileRows> x{};
+  std::array<std::byte*, kMaxTileRows> dx{};
+  // Elements from a row to the one to fetch while it is worked on; 0 for none. dy is fetched by
+  // the first sweep and x by the second, so that memory is busy during both.
+  std::size_t next_dy = 0;
+  std::size_t next_x = 0;
+  std::array<std::array<float, kMaxSums>, kMaxTileRows> statistics{};
+  std::array<std::array<float, kMaxSums>, kMaxTileRows> sums{};  // over the columns; later means
+  const float* gamma = nullptr;                                  // processing order, padded
+  std::array<float*, kMaxSums> column_sums{};                    // the same; added to
+  bool stream = false;                                           // write dx past the caches
 };
 
 /// The vector code of one operator for one data type on one target. Vectors of columns are padded
 /// with zeros to kColumnPadding, and in the *processing order* of the data type (convert-inl.h).
 struct RowKernels {
-  void (*step)(const RowStep& step);
+  void (*accumulate)(RowTile& tile);      // sets sums, adds to column_sums
+  void (*gradient)(const RowTile& tile);  // writes dx
   /// Converts `count` elements of a scale, from a multiple of kColumnPadding on, and pads.
   void (*load_scale)(DType dtype, const std::byte* scale, std::size_t count, float* to);
   /// Adds `parts` vectors of column sums that lie `stride` floats apart, in order, and converts.
@@ -68,8 +68,8 @@ struct RowPassTensors {
   const KernelTensor& x;
   const KernelTensor& dx;
   const KernelTensor& gamma;
-  std::array<const KernelTensor*, kMaxSums> statistics{};
-  std::array<const KernelTensor*, kMaxSums> column_sums{};
+  std::array<const KernelTensor*, kMaxSums> statistics;
+  std::array<const KernelTensor*, kMaxSums> column_sums;
 };
 
 /// Bytes of workspace a call needs; 0 without elements. A function of the shape.

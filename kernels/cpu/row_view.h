@@ -20,6 +20,11 @@ class FlatAxes {
   /// True when element i lies i elements behind element 0.
   bool Dense() const { return count_ == 0 || (count_ == 1 && axes_[0].stride == 1); }
 
+  /// Elements from each element to the next, where that is one positive number, else 0.
+  std::size_t Step() const {
+    return count_ == 1 && axes_[0].stride > 0 ? static_cast<std::size_t>(axes_[0].stride) : 0;
+  }
+
   /// Elements from element 0 to element `index`.
   std::ptrdiff_t Offset(std::size_t index) const {
     std::ptrdiff_t offset = 0;
@@ -66,6 +71,9 @@ class RowView {
   DType Type() const { return dtype_; }
   const FlatAxes& Columns() const { return columns_; }
   std::size_t ElementBytes() const { return element_bytes_; }
+
+  /// Elements from each row to the next, where that is one positive number, else 0.
+  std::size_t RowStep() const { return rows_.Step(); }
 
   /// Element [row, 0].
   std::byte* Row(std::size_t row) const {

@@ -8,8 +8,8 @@
 /// How the work of a call is cut into parts for the threads.
 namespace normgrad::cpu {
 
-constexpr std::size_t DivideUp(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
-constexpr std::size_t RoundUp(std::size_t a, std::size_t b) { return DivideUp(a, b) * b; }
+inline std::size_t DivideUp(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
+inline std::size_t RoundUp(std::size_t a, std::size_t b) { return DivideUp(a, b) * b; }
 
 /// Elements of the largest block of any target's vector code (convert-inl.h).
 inline constexpr std::size_t kMaxBlock = 64;
