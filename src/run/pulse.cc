@@ -48,6 +48,7 @@ int MakeMemory(std::size_t bytes) {
 struct Pulse::Shared {
   struct Slot {
     std::uint32_t outcome = 0;
+    std::uint32_t skip = 0;
     double seconds = 0;
     std::array<char, 16> check{};
     Line reason{};
@@ -109,6 +110,7 @@ void Pulse::OnAnswer(const CheckResult& answer) {
   if (index >= shared_->answers.size()) return;
   Shared::Slot& slot = shared_->answers.at(index);
   slot.outcome = static_cast<std::uint32_t>(answer.outcome);
+  slot.skip = static_cast<std::uint32_t>(answer.skip);
   slot.seconds = answer.seconds;
   slot.check = {};
   std::copy_n(answer.check.data(), std::min(answer.check.size(), slot.check.size() - 1),
@@ -142,10 +144,12 @@ std::vector<CheckResult> Pulse::answers() const {
   std::vector<CheckResult> answers;
   const std::size_t count = std::min<std::size_t>(shared_->answered, shared_->answers.size());
   for (const Shared::Slot& slot : std::span(shared_->answers).first(count)) {
-    if (slot.outcome >= Outcomes().size()) break;
+    // The reasons leave out that of what was not skipped.
+    if (slot.outcome >= Outcomes().size() || slot.skip > SkipReasons().size()) break;
     answers.push_back({{slot.check.data(), ::strnlen(slot.check.data(), slot.check.size())},
                        static_cast<Outcome>(slot.outcome),
                        Read(slot.reason),
+                       static_cast<SkipReason>(slot.skip),
                        slot.seconds});
   }
   return answers;
