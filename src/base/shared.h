@@ -22,11 +22,14 @@ class Shared {
   using iterator = const_iterator;
 
   Shared() = default;
+  // Implicit, as it stands for the container.
+  // NOLINTNEXTLINE(google-explicit-constructor)
   Shared(T value) : value_(Hold(std::move(value))) {}
   Shared(std::initializer_list<value_type> values) : Shared(T(values)) {}
 
   const T& operator*() const { return value_ != nullptr ? *value_ : Empty(); }
   const T* operator->() const { return &**this; }
+  // NOLINTNEXTLINE(google-explicit-constructor)
   operator const T&() const { return **this; }
 
   const_iterator begin() const { return (*this)->begin(); }

@@ -57,14 +57,14 @@ void Run(std::string_view text) {
         Require(rerun.sweeps == options.sweeps, "a rerun reads the same sweeps");
         Require(rerun.selection.seed == options.selection.seed, "a rerun has the same seed");
         Require(rerun.device == options.device, "a rerun is on the same device");
-        for (auto arguments : {WorkspacesArgs(options), HashesArgs(options)}) {
-          arguments.insert(arguments.begin(), "normgrad-bench");
-          const Options same = Parse(arguments);
-          Require(same.sweeps == options.sweeps, "another process reads the same sweeps");
-          Require(same.selection.case_globs == options.selection.case_globs, "… the same cases");
-          Require(same.selection.products == options.selection.products, "… the same products");
-          Require(same.device == options.device, "… the same device");
-        }
+        const Options resumed = Parse(RunArgs(options));
+        Require(resumed.sweeps == options.sweeps, "a resumed run reads the same sweeps");
+        Require(resumed.selection.case_globs == options.selection.case_globs, "… the same cases");
+        Require(resumed.selection.products == options.selection.products, "… the same products");
+        Require(resumed.device == options.device, "… the same device");
+        std::vector<std::string> arguments = WorkerArgs(options);
+        arguments.insert(arguments.begin(), "normgrad-bench");
+        Require(Parse(arguments).device == options.device, "a worker opens the same device");
       },
       std::string::npos);  // a user may be shown what he typed
 }

@@ -17,20 +17,20 @@ TEST(Pulse, ShowsTheOtherSideWhatIsWritten) {
   theirs.OnStep("accuracy");
   theirs.OnPhase(Phase::kPhaseTwo);
   theirs.OnMessage("vector core exception");
-  theirs.OnAnswer({"contract", Outcome::kFailed, "wrong status", 0.5});
+  const CheckResult skipped = {"batch", Outcome::kSkipped, "one row", SkipReason::kFewRows, 0.5};
+  theirs.OnAnswer(skipped);
   EXPECT_EQ(ours.step(), "accuracy");
   EXPECT_EQ(ours.phase(), Phase::kPhaseTwo);
   EXPECT_GE(ours.since_seconds(), before);
   EXPECT_EQ(ours.message(), "vector core exception");
-  EXPECT_EQ(ours.answers(),
-            (std::vector<CheckResult>{{"contract", Outcome::kFailed, "wrong status", 0.5}}));
+  EXPECT_EQ(ours.answers(), std::vector<CheckResult>{skipped});
 }
 
 TEST(Pulse, ForgetsTheLastRequest) {
   Pulse pulse;
   pulse.OnStep("accuracy");
   pulse.OnMessage("text");
-  pulse.OnAnswer({"contract", Outcome::kPassed, "", 0});
+  pulse.OnAnswer({.check = "contract", .outcome = Outcome::kPassed});
   pulse.Begin();
   EXPECT_EQ(pulse.step(), "");
   EXPECT_EQ(pulse.message(), "");
@@ -43,7 +43,9 @@ TEST(Pulse, CutsLongTextsAndKeepsTheFirstAnswers) {
   EXPECT_EQ(pulse.message().find_first_not_of('x'), std::string::npos);
   EXPECT_LT(pulse.message().size(), 10'000U);
   for (int i = 0; i < 100; ++i) {
-    pulse.OnAnswer({std::string(100, 'c'), Outcome::kPassed, std::string(10'000, 'r'), 0});
+    pulse.OnAnswer({.check = std::string(100, 'c'),
+                    .outcome = Outcome::kPassed,
+                    .reason = std::string(10'000, 'r')});
   }
   EXPECT_LT(pulse.answers().size(), 100U);
 }
