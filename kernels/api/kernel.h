@@ -40,7 +40,7 @@ struct Kernel {
   /// Does the work, or enqueues it: backend.h says which. Called with every address valid.
   void (*launch)(const Launch& launch);
   /// Whether launch() does the work, and where there is little of it returns soon, so that the
-  /// caller's thread can run it.
+  /// caller's thread can run it; and whether what phase 1 answers to a call, it answers always.
   bool prompt = false;
 };
 

@@ -231,12 +231,11 @@ std::shared_ptr<const Call> CallOf(const Operator& op, std::initializer_list<CAr
     request.arguments.push_back(std::visit([](auto value) { return Find(value); }, arg));
   }
   LastCall& last = LastCalls().Get();
-  if (!last.call || request != last.request) {
-    last.call = nullptr;
-    last.call = MakeCall(request);
-    last.request = std::move(request);
-  }
-  return last.call;
+  if (last.call && request == last.request) return last.call;
+  last.call = nullptr;
+  std::shared_ptr<const Call> call = MakeCall(request);
+  if (call->kernel->prompt) last = {std::move(request), call};
+  return call;
 }
 
 // Takes the call out of a handle; a single-use executor ends here, whatever comes of the call.

@@ -28,19 +28,12 @@ FreshNumber FreshProcess::HashOf(const Case& the_case, bool deterministic) {
 }
 
 CaseNumbers FreshProcess::Ask(Message question, const Case& the_case, std::size_t numbers) {
-  if (questions_ >= kQuestions) process_.reset();
-  const bool is_new = process_ == nullptr;
-  if (is_new) {
-    process_ = std::make_unique<WorkerProcess>(args_);
-    questions_ = 0;
-  }
-  ++questions_;
-  const auto wait = [this](const Pulse&) { while_waiting_(); };
-  std::variant<Frame, Fault> reply =
-      is_new ? process_->Greeting(limits_, wait) : std::variant<Frame, Fault>(Frame());
-  const auto* greeting = std::get_if<Frame>(&reply);
-  if (greeting != nullptr && greeting->message == Message::kReady) {
-    reply = process_->Ask(question, Encode(the_case), StorageBytes(the_case), limits_, wait);
+  std::variant<Frame, Fault> reply = AskOnce(question, the_case);
+  const auto* killed = std::get_if<Fault>(&reply);
+  if (killed != nullptr && killed->from_outside) {
+    // By somebody else: that is no answer of the device.
+    process_.reset();
+    reply = AskOnce(question, the_case);
   }
   CaseNumbers answer;
   try {
@@ -54,6 +47,22 @@ CaseNumbers FreshProcess::Ask(Message question, const Case& the_case, std::size_
     return {{}, error.what()};
   }
   return answer;
+}
+
+std::variant<Frame, Fault> FreshProcess::AskOnce(Message question, const Case& the_case) {
+  if (questions_ >= kQuestions) process_.reset();
+  const bool is_new = process_ == nullptr;
+  if (is_new) {
+    process_ = std::make_unique<WorkerProcess>(args_);
+    questions_ = 0;
+  }
+  ++questions_;
+  const auto wait = [this](const Pulse&) { while_waiting_(); };
+  std::variant<Frame, Fault> reply =
+      is_new ? process_->Greeting(limits_, wait) : std::variant<Frame, Fault>(Frame());
+  const auto* greeting = std::get_if<Frame>(&reply);
+  if (greeting == nullptr || greeting->message != Message::kReady) return reply;
+  return process_->Ask(question, Encode(the_case), StorageBytes(the_case), limits_, wait);
 }
 
 }  // namespace normgrad

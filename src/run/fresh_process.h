@@ -30,6 +30,7 @@ class FreshProcess {
 
  private:
   CaseNumbers Ask(Message question, const Case& the_case, std::size_t numbers);
+  std::variant<Frame, Fault> AskOnce(Message question, const Case& the_case);
 
   std::vector<std::string> args_;
   Limits limits_;

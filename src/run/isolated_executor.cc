@@ -54,9 +54,17 @@ IsolatedExecutor::IsolatedExecutor(std::vector<std::string> args, Limits limits,
 
 IsolatedExecutor::~IsolatedExecutor() = default;
 
-Hello IsolatedExecutor::Start(std::string_view device) {
+std::variant<Frame, Fault> IsolatedExecutor::StartWorker() {
   worker_ = std::make_unique<WorkerProcess>(args_);
-  const auto reply = worker_->Greeting(limits_);
+  auto reply = worker_->Greeting(limits_);
+  const auto* fault = std::get_if<Fault>(&reply);
+  if (fault == nullptr || !fault->from_outside) return reply;
+  worker_ = std::make_unique<WorkerProcess>(args_);
+  return worker_->Greeting(limits_);
+}
+
+Hello IsolatedExecutor::Start(std::string_view device) {
+  const auto reply = StartWorker();
   if (const auto* fault = std::get_if<Fault>(&reply)) {
     throw StartError(fmt::format("{}: the device does not start: {}", device, fault->what));
   }
@@ -75,8 +83,7 @@ Hello IsolatedExecutor::Start(std::string_view device) {
 std::string IsolatedExecutor::Renew() {
   predecessor_.reset();
   worker_.reset();  // first: two processes may not have the device at a time
-  worker_ = std::make_unique<WorkerProcess>(args_);
-  const auto reply = worker_->Greeting(limits_);
+  const auto reply = StartWorker();
   const auto* frame = std::get_if<Frame>(&reply);
   if (frame != nullptr && frame->message == Message::kReady) return "";
   worker_.reset();
@@ -108,7 +115,7 @@ IsolatedExecutor::Attempt IsolatedExecutor::Try(const Case& the_case) {
           result.case_hash == expected.case_hash &&
           result.checks.size() == expected.checks.size()) {
         predecessor_ = the_case;
-        return {std::move(result), lost, false};
+        return {std::move(result), lost, false, false};
       }
     } catch (const Error& error) {
       nonsense.what += fmt::format(": {}", error.what());
@@ -116,7 +123,7 @@ IsolatedExecutor::Attempt IsolatedExecutor::Try(const Case& the_case) {
     fault = &nonsense;
   }
   Attempt attempt{ResultOf(the_case, *fault, worker_->pulse()), true,
-                  fault->outcome == Outcome::kNotRun};
+                  fault->outcome == Outcome::kNotRun, fault->from_outside};
   attempt.result.seconds = MonotonicSeconds() - began;
   worker_.reset();
   return attempt;
@@ -125,9 +132,11 @@ IsolatedExecutor::Attempt IsolatedExecutor::Try(const Case& the_case) {
 Result IsolatedExecutor::Execute(const Case& the_case) {
   if (worker_ != nullptr) {
     if (const auto fault = worker_->Idle()) {
-      on_incident_(fmt::format("a worker process ended between two cases: {}", fault->what));
       worker_.reset();
-      Recover(the_case, true);
+      if (!fault->from_outside) {
+        on_incident_(fmt::format("a worker process ended between two cases: {}", fault->what));
+        Recover(the_case, true);
+      }
     }
   }
   // After a rerun, or where the worker was ended on purpose, a fresh one is all that is missing.
@@ -139,6 +148,7 @@ Result IsolatedExecutor::Execute(const Case& the_case) {
   }
   const std::optional<Case> predecessor = std::exchange(predecessor_, std::nullopt);
   Attempt attempt = Try(the_case);
+  if (attempt.from_outside) attempt = TryAlone(the_case);
   Result& result = attempt.result;
   if (attempt.cut) return std::move(result);
   const bool suspicious = result.outcome == Outcome::kError || result.outcome == Outcome::kTimedOut;
@@ -196,7 +206,7 @@ bool IsolatedExecutor::Recover(const Case& the_case, bool died) {
 
 IsolatedExecutor::Attempt IsolatedExecutor::TryAlone(const Case& the_case) {
   if (std::string why = Renew(); !why.empty()) {
-    Attempt attempt{Unanswered(the_case), true, false};
+    Attempt attempt{Unanswered(the_case), true, false, false};
     attempt.result.reason = std::move(why);
     return attempt;
   }
@@ -235,7 +245,7 @@ void IsolatedExecutor::Explain(const Case& the_case, const Case& predecessor, Re
 
 void IsolatedExecutor::Finish() {
   if (worker_ == nullptr) return;
-  if (const auto fault = worker_->End(limits_)) {
+  if (const auto fault = worker_->End(limits_); fault && !fault->from_outside) {
     on_incident_(fmt::format("a worker process did not end as it should: {}", fault->what));
   }
   worker_.reset();

@@ -27,6 +27,9 @@ using OnIncident = std::function<void(std::string what)>;
 /// device: memory that is copied there and back, and a small call with known bits. If the copy does
 /// not work in two fresh workers the device is lost; if only the call is wrong it is degraded.
 ///
+/// A worker that somebody else has killed says nothing of the device: what it was asked is asked
+/// again, once. If the system does it because memory runs out, it does so again.
+///
 /// A case that fails in a worker that answered others before is run again alone in a fresh one,
 /// and, should it pass there, once more after its predecessor: the record says what came of it. The
 /// first kMostReruns such cases; where the device fails everything, more would tell nothing new.
@@ -52,10 +55,13 @@ class IsolatedExecutor final : public Executor {
   /// One run of a case in a worker.
   struct Attempt {
     Result result{};
-    bool died = false;  // the worker did, or its device is lost
-    bool cut = false;   // the time of the run was up
+    bool died = false;          // the worker did, or its device is lost
+    bool cut = false;           // the time of the run was up
+    bool from_outside = false;  // Fault::from_outside
   };
 
+  /// Starts a worker, and another one if somebody kills that.
+  std::variant<Frame, Fault> StartWorker();
   Attempt Try(const Case& the_case);
   Attempt TryAlone(const Case& the_case);
   /// A worker with an open device; why there is none, if there is none.

@@ -304,16 +304,18 @@ Fault WorkerProcess::Gone(std::string how) {
   const double began = MonotonicSeconds();
   while (!HasEnded() && MonotonicSeconds() - began < kMomentSeconds) ::usleep(200);
   std::string note;
+  bool from_outside = false;
   if (how.empty()) {
     const bool unheard = !status_ || *status_ == W_EXITCODE(kUnheardExitCode, 0);
     how = unheard ? "it closed the pipe to the tool" : EndText(*status_);
     if (status_ && *status_ == SIGKILL) {
       note = "; not sent by the tool: has the system run out of memory?";
+      from_outside = true;
     }
   }
   Kill();
   ReadOutput();
-  return {Outcome::kCrashed, how + Where() + note + LastWords()};
+  return {Outcome::kCrashed, how + Where() + note + LastWords(), from_outside};
 }
 
 std::string WorkerProcess::Where() const { return fmt::format(" in {}", Name(pulse_.phase())); }

@@ -35,7 +35,8 @@ double MostSeconds(Phase phase, std::uint64_t bytes, const Limits& limits);
 /// Why a worker gave no answer; it has been ended.
 struct Fault {
   Outcome outcome = Outcome::kCrashed;  // or kTimedOut; kNotRun where the run's time was up
-  std::string what{};  // "signal 11 (SIGSEGV) in phase 2; the device's last words: …"
+  std::string what{};         // "signal 11 (SIGSEGV) in phase 2; the device's last words: …"
+  bool from_outside = false;  // SIGKILL, which the tool did not send: it may be asked again
 };
 
 /// A process of this executable that answers requests about one device, see ServeRequests(). It

@@ -188,6 +188,7 @@ aclError aclrtSynchronizeStreamWithTimeout(aclrtStream stream, std::int32_t time
       "aclrtSynchronizeStreamWithTimeout")(stream, timeout);
   if (Doing(Deed::kSegfaultOnItsOwnThread)) {
     __atomic_store_n(&thread_may_crash, true, __ATOMIC_SEQ_CST);
+    Hang();  // the case is over sooner than the thread has its turn
   }
   if (has_corrupted && Doing(Deed::kNone)) *last_dx = ~*last_dx;
   return status;

@@ -2,6 +2,7 @@
 """A device that is wrong in one way is caught, by the check that owns that way, and by name."""
 
 import shlex
+import shutil
 import unittest
 
 from bench import BENCH, FAULTY, SWEEP, SWEEPS, BenchTest
@@ -34,6 +35,8 @@ class FaultTest(BenchTest):
     def outcomes(self, fault, *arguments, sweep=SWEEP):
         """Outcome and reason of every check of every case, by (dtypes, check)."""
         self.write("sweep.yaml", sweep)
+        # A run that was not finished is not replaced.
+        shutil.rmtree(self.folder / "out", ignore_errors=True)
         self.process = self.run_bench("run", "sweep.yaml", "--device", FAULTY, "--report", "out",
                                       *arguments, NORMGRAD_FAULT=fault)
         report = self.report()

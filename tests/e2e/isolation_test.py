@@ -3,6 +3,7 @@
 
 import json
 import os
+import shutil
 import unittest
 from pathlib import Path
 
@@ -163,6 +164,8 @@ class IsolationTest(BenchTest):
         for isolate in ("on", "off"):
             with self.subTest(isolate=isolate):
                 self.write("sweep.yaml", SWEEP)
+                # A run that was not finished is not replaced.
+                shutil.rmtree(self.folder / "out", ignore_errors=True)
                 process = self.run_bench("run", "sweep.yaml", "--device", FAULTY, "--report", "out",
                                          "--max-run-seconds", "1.2", "--check", "memory",
                                          "--isolate", isolate, NORMGRAD_FAULT="slow")

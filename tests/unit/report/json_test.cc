@@ -152,7 +152,7 @@ TEST(ResultFromJson, IgnoresFieldsItDoesNotKnow) {
 
 TEST(ResultFromJson, SaysWhatIsWrong) {
   ExpectRefused("{", "not JSON");
-  ExpectRefused("[]", "result is []: expected an object");
+  ExpectRefused("[]", "result is a list: expected an object");
   ExpectRefused("{}", "result has no 'case_id'");
   const auto with = [](const char* field, const nlohmann::json& value) {
     auto json = nlohmann::json::parse(ToJson({}));
@@ -171,7 +171,7 @@ TEST(ResultFromJson, SaysWhatIsWrong) {
                                  {"skip", "weather"},
                                  {"seconds", 0}}}),
                 "skip is \"weather\": expected a reason for skipping");
-  ExpectRefused(with("checks", {{"a", 1}}), "checks is {\"a\":1}: expected a list");
+  ExpectRefused(with("checks", {{"a", 1}}), "checks is an object: expected a list");
 }
 
 TEST(JsonReport, DefinesEveryFieldInTheReadme) {
@@ -197,7 +197,7 @@ TEST(ResultFromJson, RefusesNestingInWords) {
     ResultFromJson(deep);
     FAIL() << "a list is no result";
   } catch (const Error& error) {
-    EXPECT_STREQ(error.what(), "result: the result is a list: expected an object");
+    EXPECT_STREQ(error.what(), "result is a list: expected an object");
   }
 }
 
