@@ -20,7 +20,7 @@ typedef struct normgradFault {
   const char* check;      // the check that exposes it; empty of one that is right
   const char* twin;       // the name of what it is right without
   const char* what;       // one line
-  const char* promises;   // beyond the documents, when right: "batch": dx of a row is its own; or ""
+  const char* promises;  // beyond the documents, when right: "batch": dx of a row is its own; or ""
 } normgradFault;
 
 /// Every way, in the order of kinds; `count` of them.
