@@ -287,10 +287,10 @@ int RunSweeps(const Options& given) {
   std::mutex mutex;  // of the record, which several threads have something to say to
   std::unique_ptr<Recorder> recorder;
   spdlog::logger log = MakeLogger(options);
-  const auto on_incident = [&](std::string what) {
+  const auto on_incident = [&](const std::string& what) {
     const std::lock_guard lock(mutex);
     log.debug("{}", OneLine(what));
-    recorder->AddIncident(std::move(what));
+    recorder->AddIncident(what);
   };
   Workplace place = options.isolate ? WorkElsewhere(options, ends_at, sweep, on_check, on_incident)
                                     : WorkHere(options, sweep, on_check);

@@ -14,9 +14,10 @@ std::vector<std::byte> MakeBytes(std::size_t count) {
   // Between being reserved and being written no page is there yet. It is a hint: where the system
   // does not take it, all is as before.
   const auto begin = reinterpret_cast<std::uintptr_t>(bytes.data());
-  const std::uintptr_t first = (begin + kLargePage - 1) / kLargePage * kLargePage;
-  const std::uintptr_t last = (begin + count) / kLargePage * kLargePage;
-  if (first < last) ::madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
+  const std::uintptr_t skipped = (kLargePage - begin % kLargePage) % kLargePage;
+  if (count >= skipped + kLargePage) {
+    ::madvise(bytes.data() + skipped, (count - skipped) / kLargePage * kLargePage, MADV_HUGEPAGE);
+  }
   bytes.resize(count);
   return bytes;
 }

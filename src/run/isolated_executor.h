@@ -18,7 +18,7 @@ namespace normgrad {
 
 /// Told of what happened to the device outside of any case: "the device is degraded: …". May come
 /// from several threads.
-using OnIncident = std::function<void(std::string what)>;
+using OnIncident = std::function<void(const std::string& what)>;
 
 /// Answers cases in a worker process, so that whatever the device library does to the process it
 /// lives in costs the case that was running, and nothing else.

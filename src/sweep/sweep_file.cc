@@ -93,7 +93,7 @@ std::vector<std::string> Words(const YamlNode& node, std::string_view key, std::
 /// a pipe would keep the tool waiting, and opening a device may do something.
 std::string PathOf(const YamlNode& node, const char* what) {
   const auto folder = std::filesystem::path(*node.file).parent_path();
-  const std::string path = (folder / Scalar(node, what)).lexically_normal().string();
+  std::string path = (folder / Scalar(node, what)).lexically_normal().string();
   std::error_code ignored;  // a path that cannot be looked at is as good as none
   const auto status = std::filesystem::status(path, ignored);
   if (!std::filesystem::exists(status)) node.Fail("{} {} does not exist", what, path);
