@@ -65,7 +65,7 @@ std::vector<std::string_view> ChecksThatSee(const SelftestWay& way, const Selfte
 }
 
 std::string FateText(const SelftestWay& way, const SelftestReport& report, WhoseSweep whose) {
-  const std::string seen = fmt::format("{}", fmt::join(ChecksThatSee(way, report), " "));
+  std::string seen = fmt::format("{}", fmt::join(ChecksThatSee(way, report), " "));
   switch (FateOf(way, whose)) {
     case Fate::kAccepted: return "accepted";
     case Fate::kCaught: return seen;

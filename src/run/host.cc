@@ -67,6 +67,8 @@ std::string BuildId() {
     for (int i = 0; i < object->dlpi_phnum; ++i) {
       const auto& segment = object->dlpi_phdr[i];
       if (segment.p_type != PT_NOTE) continue;
+      // The loader tells addresses as numbers.
+      // NOLINTNEXTLINE(performance-no-int-to-ptr)
       const auto* notes = reinterpret_cast<const std::byte*>(object->dlpi_addr + segment.p_vaddr);
       auto& found = *static_cast<std::string*>(into);
       if (found.empty()) found = BuildIdIn(notes, segment.p_memsz);

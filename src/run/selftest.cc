@@ -264,8 +264,9 @@ class Selftest {
 
   /// Whether a standard fails what `way` is right without: then it cannot tell them apart.
   bool RejectsTwin(const normgradFault& way, Exhibit& exhibit, const std::string& standard) {
-    const auto [found, is_new] = exhibit.rejecting.try_emplace(way.twin);
-    if (is_new) {
+    auto found = exhibit.rejecting.find(way.twin);
+    if (found == exhibit.rejecting.end()) {
+      found = exhibit.rejecting.try_emplace(way.twin).first;
       const InForce in_force(device_, way.twin);
       Guarded([&]() -> Answer {
         CaseRun run(exhibit.the_case, device_, exhibit.inputs);

@@ -26,8 +26,9 @@ TEST(Shared, ReadsAsTheContainerDoes) {
 
 TEST(Shared, CopiesShareTheirContents) {
   const Numbers first = {{"a", 1}};
-  const Numbers second = first;
-  EXPECT_EQ(&*first, &*second);
+  const std::vector<Numbers> copies(2, first);
+  EXPECT_EQ(&*copies[0], &*first);
+  EXPECT_EQ(&*copies[1], &*first);
 }
 
 TEST(Shared, ChangesOfOneLeaveTheOtherAlone) {
