@@ -150,6 +150,7 @@ int Main(std::span<char*> arguments) {
   Require(!files.empty(), "there are seeds");
   std::ranges::sort(files);
   std::vector<std::string> seeds;
+  seeds.reserve(files.size());
   for (const auto& file : files) seeds.push_back(ReadFile(file));
   for (const std::string& seed : seeds) RunOnce(seed);
 

@@ -19,7 +19,7 @@ Folder::~Folder() {
 }
 
 std::string Folder::Write(std::string_view name, std::string_view text) const {
-  const std::string path = (path_ / name).string();
+  std::string path = (path_ / name).string();
   std::ofstream(path, std::ios::binary) << text;
   return path;
 }

@@ -10,6 +10,7 @@ namespace {
 
 Options Parse(std::vector<std::string> words) {
   std::vector<char*> argv;
+  argv.reserve(words.size() + 1);
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
   return ParseOptions(static_cast<int>(words.size()), argv.data());
