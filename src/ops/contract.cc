@@ -159,22 +159,22 @@ class Checker {
       }
       first[column] = &param;
       dtypes_[column] = dtype;
-      std::vector<std::string_view> expected;
-      std::vector<const DTypeRow*> left;
-      for (const DTypeRow* row : rows) {
-        const auto& cell = row->cells[column];
-        if (std::ranges::find(cell, dtype) != cell.end()) left.push_back(row);
-        for (const DType legal : cell) {
-          if (std::ranges::find(expected, Name(legal)) == expected.end()) {
-            expected.push_back(Name(legal));
+      const auto allows = [&](const DTypeRow* row) {
+        return std::ranges::find(row->cells[column], dtype) != row->cells[column].end();
+      };
+      if (std::ranges::none_of(rows, allows)) {
+        std::vector<std::string_view> expected;
+        for (const DTypeRow* row : rows) {
+          for (const DType legal : row->cells[column]) {
+            if (std::ranges::find(expected, Name(legal)) == expected.end()) {
+              expected.push_back(Name(legal));
+            }
           }
         }
-      }
-      if (left.empty()) {
         return refuse(fmt::format("dtype {}, expected {} on {}{}", Name(dtype),
                                   fmt::join(expected, " or "), product_, Beside(first, column)));
       }
-      rows = std::move(left);
+      std::erase_if(rows, [&](const DTypeRow* row) { return !allows(row); });
     }
     return std::nullopt;
   }

@@ -64,6 +64,12 @@ const Tables& TablesOf(const Operator& op) {
   return found->second;
 }
 
+/// ColumnName(a) == ColumnName(b), at the price of a comparison of numbers in most cases.
+bool SameColumn(const Param& a, const Param& b) {
+  if (a.own_dtype != b.own_dtype) return false;
+  return a.own_dtype ? a.name == b.name : a.role == b.role;
+}
+
 }  // namespace
 
 std::string_view Name(Role role) {
@@ -127,14 +133,12 @@ std::vector<std::string_view> DTypeColumns(const Operator& op) {
 
 std::size_t DTypeColumn(const Operator& op, const Param& param) {
   // Without DTypeColumns(), which takes memory: planning asks this dozens of times per case.
-  const std::string_view name = ColumnName(param);
   std::size_t column = 0;
   for (auto other = op.params.begin(); other != op.params.end(); ++other) {
     if (!other->IsTensor()) continue;
-    const std::string_view others = ColumnName(*other);
-    if (others == name) break;
+    if (SameColumn(*other, param)) break;
     const bool is_new = std::none_of(op.params.begin(), other, [&](const Param& earlier) {
-      return earlier.IsTensor() && ColumnName(earlier) == others;
+      return earlier.IsTensor() && SameColumn(earlier, *other);
     });
     if (is_new) ++column;
   }

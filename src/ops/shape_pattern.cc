@@ -8,6 +8,32 @@
 #include <fmt/ranges.h>
 
 namespace normgrad {
+namespace {
+
+constexpr std::size_t kUsualRank = 4;  // most patterns and shapes need no more room
+
+}  // namespace
+
+Dims::const_iterator Dims::find(std::string_view symbol) const {
+  return std::ranges::find(bindings_, symbol, &value_type::first);
+}
+
+const Shape& Dims::at(std::string_view symbol) const {
+  const auto found = find(symbol);
+  if (found == end()) throw std::out_of_range(fmt::format("symbol '{}' is not bound", symbol));
+  return found->second;
+}
+
+void Dims::emplace(std::string_view symbol, Shape extents) {
+  const auto place = std::ranges::lower_bound(bindings_, symbol, {}, &value_type::first);
+  if (place != bindings_.end() && place->first == symbol) return;
+  bindings_.emplace(place, symbol, std::move(extents));
+}
+
+Shape& Dims::operator[](std::string_view symbol) {
+  emplace(symbol, {});
+  return std::ranges::find(bindings_, symbol, &value_type::first)->second;
+}
 
 std::string ToString(const Dims& dims) {
   std::vector<std::string> parts;
@@ -20,6 +46,7 @@ std::string ToString(const Dims& dims) {
 std::vector<PatternAxis> ParsePattern(std::string_view pattern) {
   using Kind = PatternAxis::Kind;
   std::vector<PatternAxis> axes;
+  axes.reserve(kUsualRank);
   while (!pattern.empty()) {
     const auto end = std::min(pattern.find(' '), pattern.size());
     const std::string_view token = pattern.substr(0, end);
@@ -37,6 +64,7 @@ std::vector<PatternAxis> ParsePattern(std::string_view pattern) {
 
 Shape Expand(std::string_view pattern, const Dims& dims) {
   Shape shape;
+  shape.reserve(kUsualRank);
   for (const PatternAxis& axis : ParsePattern(pattern)) {
     const auto found = dims.find(axis.symbol);
     if (found == dims.end()) {
@@ -74,7 +102,7 @@ bool Bind(std::string_view pattern, const Shape& shape, Dims* dims) {
   if (unbound_groups > 1 || shape.size() < known_rank) return false;
   if (unbound_groups == 0 && shape.size() != known_rank) return false;
 
-  Dims bound;  // apart, since a symbol that occurs twice must have one rank throughout
+  Dims bound = *dims;  // apart, since a symbol that occurs twice must have one rank throughout
   auto next = shape.begin();
   for (const PatternAxis& axis : axes) {
     const auto found = dims->find(axis.symbol);
@@ -87,7 +115,7 @@ bool Bind(std::string_view pattern, const Shape& shape, Dims* dims) {
     }
     next = end;
   }
-  dims->merge(bound);
+  *dims = std::move(bound);
   return dims->size() > known_symbols;
 }
 

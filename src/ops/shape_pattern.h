@@ -2,17 +2,49 @@
 #pragma once
 
 #include <cstddef>
-#include <map>
+#include <initializer_list>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/layout.h"
 
 namespace normgrad {
 
-/// What each symbol of a shape pattern stands for, e.g. {"A": [4, 512], "R": [4096]}.
-using Dims = std::map<std::string, Shape, std::less<>>;
+/// What each symbol of a shape pattern stands for, e.g. {"A": [4, 512], "R": [4096]}. Reads as a
+/// map, in the order of the symbols, but is one piece of memory: a sweep may have a million.
+class Dims {
+ public:
+  using value_type = std::pair<std::string, Shape>;
+  using const_iterator = std::vector<value_type>::const_iterator;
+
+  Dims() = default;
+  Dims(std::initializer_list<value_type> bindings) {
+    for (const value_type& binding : bindings) emplace(binding.first, binding.second);
+  }
+
+  const_iterator begin() const { return bindings_.begin(); }
+  const_iterator end() const { return bindings_.end(); }
+  bool empty() const { return bindings_.empty(); }
+  std::size_t size() const { return bindings_.size(); }
+
+  const_iterator find(std::string_view symbol) const;
+  bool contains(std::string_view symbol) const { return find(symbol) != end(); }
+  /// Throws std::out_of_range if `symbol` is unbound.
+  const Shape& at(std::string_view symbol) const;
+
+  /// Binds `symbol` unless it is bound already.
+  void emplace(std::string_view symbol, Shape extents);
+  /// Its extents, none if it was unbound.
+  Shape& operator[](std::string_view symbol);
+  void clear() { bindings_.clear(); }
+
+  bool operator==(const Dims&) const = default;
+
+ private:
+  std::vector<value_type> bindings_;  // in the order of the symbols
+};
 
 /// "A=[4, 512], R=[4096]"
 std::string ToString(const Dims& dims);

@@ -98,6 +98,7 @@ class Writer {
   void operator()(const std::map<std::string, T>& map) {
     WriteMap(map);
   }
+  void operator()(const Dims& dims) { WriteMap(dims); }
   template <typename T>
   void operator()(const Shared<T>& value) {
     (*this)(*value);
@@ -164,6 +165,7 @@ class Reader {
   void operator()(std::map<std::string, T>& map) {
     ReadMap(map);
   }
+  void operator()(Dims& dims) { ReadMap(dims); }
   template <typename T>
   void operator()(Shared<T>& value) {
     T own;

@@ -39,14 +39,13 @@ std::optional<Case> ProbeCaseOf(const Case& the_case) {
   probe.checks = {std::string("accuracy")};
   probe.source = "probe";
   // Powers of two, as the fill needs them, and groups of more than one channel.
-  Dims dims = {{"G", {2}}};
+  Dims dims;
+  if (legal.dims.contains("G")) dims.emplace("G", {2});
   for (const Param& param : legal.op->params) {
     for (const PatternAxis& axis : ParsePattern(param.pattern)) {
       dims.emplace(axis.symbol, axis.kind == PatternAxis::Kind::kSingle ? Shape{4} : Shape{2, 4});
     }
   }
-  // A group, of operators that have none.
-  std::erase_if(dims, [&](const auto& dim) { return !legal.dims.contains(dim.first); });
   probe.dims = std::move(dims);
   if (ViolationOf(probe) || WhyFillDoesNotApply(probe)) return std::nullopt;
   return probe;

@@ -36,7 +36,10 @@ TensorSet Inputs(const Operator& op, const json& vector) {
     dtypes[DTypeColumn(op, param)] =
         ParseDTypeOrNone(vector["dtypes"].at(param.name).get<std::string>());
   }
-  const auto dims = vector["dims"].get<Dims>();
+  Dims dims;
+  for (const auto& [symbol, extents] : vector["dims"].items()) {
+    dims.emplace(symbol, extents.get<Shape>());
+  }
   TensorSet set(op, dims, dtypes);
   for (const auto& [name, values] : vector["inputs"].items()) {
     set.Fill(name, [&, v = &values](std::size_t i) { return ParseHex((*v)[i]); });
