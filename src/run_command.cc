@@ -36,6 +36,7 @@
 #include "report/totals.h"
 #include "run/host.h"
 #include "run/isolated_executor.h"
+#include "run/orphans.h"
 #include "run/plan.h"
 #include "run/recorder.h"
 #include "run/run.h"
@@ -169,6 +170,7 @@ Workplace WorkHere(const Options& options, const Sweep& sweep, const OnCheck& on
 /// compute on the host's cores, so that any number of workers can share one.
 Workplace WorkElsewhere(const Options& options, double ends_at, const Sweep& sweep,
                         const OnCheck& on_check, const OnIncident& on_incident) {
+  AdoptOrphans();
   Options each = options;
   if (each.max_memory_gib == 0) {
     const std::uint64_t share = AvailableHostBytes() / 10 * 9 / options.jobs;

@@ -19,6 +19,7 @@
 #include "base/text.h"
 #include "device/device.h"
 #include "report/escape.h"
+#include "run/orphans.h"
 #include "run/worker.h"
 
 namespace normgrad {
@@ -136,7 +137,8 @@ WorkerProcess::WorkerProcess(const std::vector<std::string>& args) {
     ::fcntl(channel_, F_SETFL, O_NONBLOCK);
     ::fcntl(output_, F_SETFL, O_NONBLOCK);
     pulse_.OnPhase(Phase::kOpen);
-    pid_ = SpawnSettings(theirs, pulse, their_output).Spawn(args);
+    const SpawnSettings settings(theirs, pulse, their_output);
+    pid_ = StartWorker([&] { return settings.Spawn(args); });
     if (pid_ < 0) start_failure_ = fmt::format("it cannot be started: {}", std::strerror(errno));
     ::close(pulse);
     Close(theirs);
@@ -286,6 +288,7 @@ bool WorkerProcess::HasEnded() {
   status_ = status;
   // Whatever it has forked.
   ::kill(-pid_, SIGKILL);
+  EndedWorker(pid_);
   return true;
 }
 

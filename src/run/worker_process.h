@@ -40,7 +40,8 @@ struct Fault {
 };
 
 /// A process of this executable that answers requests about one device, see ServeRequests(). It
-/// leads a process group of its own, and both end with the object, whatever the library does.
+/// leads a process group of its own, and both end with the object, whatever the library does. What
+/// leaves the group ends, too, where the tool adopts orphans (run/orphans.h).
 ///
 /// Nothing that comes out of it is trusted, and nothing is waited for without a limit.
 class WorkerProcess {

@@ -45,6 +45,7 @@ enum class Deed {
   kMaskSignals,
   kKillItself,
   kPrintALot,
+  kForkAway,
 };
 
 Deed deed = Deed::kNone;        // of the case whose phase 1 was called last
@@ -117,6 +118,13 @@ void DoInPhaseTwo() {
       break;
     case Deed::kFork:
       if (::fork() == 0) Hang();
+      break;
+    case Deed::kForkAway:
+      if (::fork() == 0) {
+        ::setsid();
+        if (::fork() == 0) ::setsid();
+        Hang();
+      }
       break;
     case Deed::kForkBack: static_cast<void>(::fork()); break;
     case Deed::kMaskSignals: {
