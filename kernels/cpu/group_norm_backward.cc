@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <numeric>
 #include <vector>
 
@@ -93,7 +94,8 @@ class LongPlanes {
     // Every piece has its own sums, so that it does not matter to a result which way they go.
     if (sets >= 2 * pool->Size()) {
       // Whole groups, which are still in the cache when dx is computed.
-      const std::size_t part_sets = DivideUp(kMinPartElements, e_.group_elements);
+      const std::size_t part_sets =
+          std::max(DivideUp(kMinPartElements, e_.group_elements), DivideUp(sets, kMaxParts));
       pool->Run(DivideUp(sets, part_sets), [&](std::size_t part) {
         PlaneTensors::Buffers buffers(tensors_.data);
         const std::size_t end = std::min(sets, (part + 1) * part_sets);
@@ -139,11 +141,32 @@ class LongPlanes {
     }
   }
 
+  /// The statistics of the group that was asked for last: reading them may take as long as a piece.
+  class Statistics {
+   public:
+    explicit Statistics(const Tensors& tensors) : tensors_(tensors) {}
+
+    void Turn(std::size_t set) {
+      if (set == set_) return;
+      set_ = set;
+      mean = tensors_.mean[set];
+      rstd = tensors_.rstd[set];
+    }
+
+    float mean = 0;
+    float rstd = 0;
+
+   private:
+    const Tensors& tensors_;
+    std::size_t set_ = std::numeric_limits<std::size_t>::max();
+  };
+
   void TakeSums(std::size_t first, std::size_t end, PlaneTensors::Buffers* buffers) const {
+    Statistics of_set(tensors_);
     ForEachPiece(first, end, buffers,
                  [&](std::size_t piece, std::size_t plane, const PlaneRun& run, std::size_t) {
-                   const std::size_t set = plane / e_.group_channels;
-                   sums_[piece] = kernels_.sums(run, tensors_.mean[set], tensors_.rstd[set]);
+                   of_set.Turn(plane / e_.group_channels);
+                   sums_[piece] = kernels_.sums(run, of_set.mean, of_set.rstd);
                  });
   }
 
@@ -165,16 +188,18 @@ class LongPlanes {
 
   void Differentiate(std::size_t first, std::size_t end, PlaneTensors::Buffers* buffers) const {
     if (!tensors_.data.HasDx()) return;
+    Statistics of_set(tensors_);
     ForEachPiece(first, end, buffers,
                  [&](std::size_t, std::size_t plane, const PlaneRun& run, std::size_t at) {
                    const std::size_t set = plane / e_.group_channels;
+                   of_set.Turn(set);
                    kernels_.gradient(run, {
-                                              .mean = tensors_.mean[set],
-                                              .rstd = tensors_.rstd[set],
+                                              .mean = of_set.mean,
+                                              .rstd = of_set.rstd,
                                               .scale = tensors_.gamma[plane % e_.channels],
                                               .offset = means_[set].dy,
                                               .slope = means_[set].dy_xhat,
-                                              .factor = tensors_.rstd[set],
+                                              .factor = of_set.rstd,
                                           });
                    tensors_.data.Write(run, at, buffers);
                  });

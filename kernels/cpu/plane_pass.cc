@@ -115,9 +115,11 @@ HWY_INLINE void GradientOfPart(const PlaneRun& run, const Coefficients& coeffici
   std::memcpy(Elements<Format>(run.dx) + first, dx.elements, count * sizeof *dx.elements);
 }
 
-/// dx of the whole blocks from element `first` on. Returns where they end.
+/// dx of the whole blocks from element `first` on. Returns where they end. Takes a copy of the
+/// coefficients, which a store might change for all the compiler knows: each would be loaded again
+/// for every vector.
 template <class Format, StoreKind kKind, class Coefficients>
-HWY_INLINE std::size_t GradientOfBlocks(const PlaneRun& run, const Coefficients& coefficients,
+HWY_INLINE std::size_t GradientOfBlocks(const PlaneRun& run, const Coefficients coefficients,
                                         std::size_t first) {
   const auto* const dy = Elements<Format>(run.dy);
   const auto* const x = Elements<Format>(run.x);

@@ -133,14 +133,16 @@ class Call {
     }
   }
 
-  /// Rows of a tile. Two share the loads of gamma and of the column sums. One is better where those
-  /// stay in the first-level cache anyway, because memory then sees three plain streams, and where
-  /// two would not fit into half of a common second-level cache.
+  /// Rows of a tile. One where a row, gamma and the column sums together stay in the first-level
+  /// cache: the second sweep then takes everything from there, and memory sees three plain streams.
+  /// Otherwise two, which share the loads of gamma and of the column sums, unless they would not
+  /// fit into half of a common second-level cache.
   std::size_t TileRows(std::size_t cols) const {
-    const std::size_t row_bytes = 2 * cols * dy_.ElementBytes();
-    constexpr std::size_t kShort = std::size_t{1} << 11;
+    constexpr std::size_t kFirstLevel = std::size_t{36} << 10;  // three quarters of 48 KiB
     constexpr std::size_t kLong = std::size_t{1} << 18;
-    return row_bytes <= kShort || row_bytes > kLong ? 1 : kMaxTileRows;
+    const std::size_t row_bytes = 2 * cols * dy_.ElementBytes();
+    const std::size_t vector_bytes = (1 + pass_.column_sums) * cols * sizeof(float);
+    return row_bytes + vector_bytes <= kFirstLevel || row_bytes > kLong ? 1 : kMaxTileRows;
   }
 
   /// Walks rows [first_row, end_row) x columns [first, first + count) tile by tile and calls

@@ -20,12 +20,13 @@ inline constexpr std::size_t kMinPartElements = std::size_t{1} << 14;
 /// More parts than this are not needed to keep threads busy.
 inline constexpr std::size_t kMaxParts = 64;
 
-/// Whether tensors of `bytes` bytes together do not stay in the caches, so that an output among
-/// them is better written past them.
+/// Whether tensors of `bytes` bytes together are better not kept in the caches, so that an output
+/// among them is written past them. Half a cache is where that changes over: the other half is
+/// somebody else's, and the next call's tensors are others.
 inline bool ExceedsCaches(std::size_t bytes) {
   constexpr std::size_t kCommon = std::size_t{32} << 20;  // on servers
   const std::size_t known = LastLevelCacheBytes();
-  return bytes > (known > 0 ? known : kCommon);
+  return bytes > (known > 0 ? known : kCommon) / 2;
 }
 
 }  // namespace normgrad::cpu
