@@ -159,7 +159,7 @@ def main():
     others = [device('baseline', options.baseline)] if options.baseline else []
     peers = [] if options.no_peers else open_peers(options)
     contestants = [ours, *others, *peers]
-    copy.ask(f'case copy {COPY_BYTES} float32 float32 float32 1 launch')
+    copy.ask(f'case copy {COPY_BYTES} float32 float32 float32 {COLD_BYTES // COPY_BYTES + 1} launch')
     columns = ['operator', 'shape', 'data/statistic', 'time µs', 'copy GB/s', 'of copy',
                *(f'{peer.name}: ours is × faster' for peer in contestants[1:])]
     if options.gain:

@@ -210,20 +210,22 @@ class Operator final : public Problem {
 /// Copies extents[0] bytes.
 class Copy final : public Problem {
  public:
-  explicit Copy(const Case& c)
-      : from_({c.extents[0] / 4}, "float32"), to_({c.extents[0] / 4}, "float32") {
-    bytes_ = static_cast<std::size_t>(c.extents[0]);
+  explicit Copy(const Case& c) : bytes_(static_cast<std::size_t>(c.extents[0])) {
+    const auto floats = [&] {
+      return std::make_unique<Tensor>(std::vector{c.extents[0] / 4}, "float32");
+    };
+    for (std::size_t i = 0; i < c.sets; ++i) sets_.emplace_back(floats(), floats());
   }
-  void Run(std::size_t) override {
-    Check(aclrtMemcpy(to_.Bytes(), bytes_, from_.Bytes(), bytes_, ACL_MEMCPY_DEVICE_TO_DEVICE));
+  void Run(std::size_t index) override {
+    const auto& [from, to] = sets_[index];
+    Check(aclrtMemcpy(to->Bytes(), bytes_, from->Bytes(), bytes_, ACL_MEMCPY_DEVICE_TO_DEVICE));
   }
   std::vector<float> Dx() const override { return {}; }
   std::vector<float> DGamma() const override { return {}; }
 
  private:
-  Tensor from_;
-  Tensor to_;
   std::size_t bytes_;
+  std::vector<std::pair<std::unique_ptr<Tensor>, std::unique_ptr<Tensor>>> sets_;
 };
 
 }  // namespace
