@@ -12,9 +12,9 @@
 #include <string>
 #include <thread>
 
-#include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/page_pool.h"
 #include "kernels/cpu/backend_queue.h"
 #include "kernels/cpu/copy.h"
 #include "kernels/cpu/thread_pool.h"
@@ -23,7 +23,6 @@ namespace normgrad::backend {
 namespace {
 
 constexpr std::size_t kAlignment = 64;
-constexpr std::size_t kHugePage = std::size_t{2} << 20;
 constexpr std::size_t kSizeStep = 32;  // CANN's
 // Below this, starting the other threads costs more than they bring.
 constexpr std::size_t kStreamingBytes = std::size_t{1} << 20;
@@ -41,23 +40,15 @@ std::uint64_t MemoryBytes() {
   return bytes;
 }
 
-bool IsHuge(std::size_t bytes, bool huge_pages) { return huge_pages && bytes >= kHugePage; }
+bool IsHuge(std::size_t bytes, bool huge_pages) {
+  return huge_pages && bytes >= PagePool::kPageBytes;
+}
 
-// Whole huge pages that start on one, so that the kernel can use them from the first byte on.
-void* MapHuge(std::size_t bytes) {
-  const std::size_t padded = bytes + kHugePage;
-  void* const mapped =
-      mmap(nullptr, padded, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (mapped == MAP_FAILED) return nullptr;
-  auto* const first = static_cast<std::byte*>(mapped);
-  void* aligned = mapped;
-  std::size_t space = padded;
-  std::align(kHugePage, bytes, aligned, space);
-  const auto before = static_cast<std::size_t>(static_cast<std::byte*>(aligned) - first);
-  if (before > 0) munmap(mapped, before);
-  munmap(static_cast<std::byte*>(aligned) + bytes, padded - before - bytes);
-  madvise(aligned, bytes, MADV_HUGEPAGE);  // a wish; without it everything works, slower
-  return aligned;
+/// Programs allocate tensors of the same sizes again and again.
+PagePool& Pages() {
+  constexpr std::size_t kMostKept = std::size_t{512} << 20;
+  static auto& pool = *new PagePool(kMostKept);  // serves until the process ends
+  return pool;
 }
 
 }  // namespace
@@ -82,12 +73,12 @@ std::uint64_t FreeBytes() {
 }
 
 std::size_t TakenBytes(std::size_t bytes, bool huge_pages) {
-  const std::size_t step = IsHuge(bytes, huge_pages) ? kHugePage : kSizeStep;
+  const std::size_t step = IsHuge(bytes, huge_pages) ? PagePool::kPageBytes : kSizeStep;
   return (bytes + step - 1) / step * step;
 }
 
 void* Allocate(std::size_t bytes, bool huge_pages) {
-  if (IsHuge(bytes, huge_pages)) return MapHuge(TakenBytes(bytes, huge_pages));
+  if (IsHuge(bytes, huge_pages)) return Pages().Take(TakenBytes(bytes, huge_pages));
   // posix_memalign takes any size: AddressSanitizer sees the first byte behind the allocation.
   void* address = nullptr;
   return posix_memalign(&address, kAlignment, bytes) == 0 ? address : nullptr;
@@ -95,7 +86,7 @@ void* Allocate(std::size_t bytes, bool huge_pages) {
 
 void Free(void* address, std::size_t bytes, bool huge_pages) {
   if (IsHuge(bytes, huge_pages)) {
-    munmap(address, TakenBytes(bytes, huge_pages));
+    Pages().Give(address, TakenBytes(bytes, huge_pages));
   } else {
     std::free(address);
   }

@@ -1,25 +1,52 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/bytes.h"
 
-#include <cstdint>
+#include <cstring>
+#include <new>
 
-#include <sys/mman.h>
+#include "base/page_pool.h"
 
 namespace normgrad {
+namespace {
 
-std::vector<std::byte> MakeBytes(std::size_t count) {
-  constexpr std::uintptr_t kLargePage = std::uintptr_t{1} << 21;
-  std::vector<std::byte> bytes;
-  bytes.reserve(count);
-  // Between being reserved and being written no page is there yet. It is a hint: where the system
-  // does not take it, all is as before.
-  const auto begin = reinterpret_cast<std::uintptr_t>(bytes.data());
-  const std::uintptr_t skipped = (kLargePage - begin % kLargePage) % kLargePage;
-  if (count >= skipped + kLargePage) {
-    ::madvise(bytes.data() + skipped, (count - skipped) / kLargePage * kLargePage, MADV_HUGEPAGE);
+// A sanitizer knows the bounds of what comes from operator new.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kPooled = false;
+#else
+constexpr bool kPooled = true;
+#endif
+
+// About the tensors of a case that is large enough for the clearing of pages to show.
+constexpr std::size_t kMostKept = std::size_t{512} << 20;
+
+PagePool& Pool() {
+  static auto& pool = *new PagePool(kMostKept);  // gives and takes until the process ends
+  return pool;
+}
+
+bool IsLarge(std::size_t bytes) { return kPooled && bytes >= PagePool::kPageBytes; }
+
+std::size_t WholePages(std::size_t bytes) {
+  return (bytes + PagePool::kPageBytes - 1) / PagePool::kPageBytes * PagePool::kPageBytes;
+}
+
+}  // namespace
+
+void* TakeTensorMemory(std::size_t bytes) {
+  void* const address = IsLarge(bytes) ? Pool().Take(WholePages(bytes)) : ::operator new(bytes);
+  if (address == nullptr) throw std::bad_alloc();
+#ifndef NDEBUG
+  std::memset(address, 0xCD, bytes);  // whoever counts on zeros is seen to
+#endif
+  return address;
+}
+
+void GiveTensorMemory(void* address, std::size_t bytes) noexcept {
+  if (IsLarge(bytes)) {
+    Pool().Give(address, WholePages(bytes));
+  } else {
+    ::operator delete(address);
   }
-  bytes.resize(count);
-  return bytes;
 }
 
 }  // namespace normgrad

@@ -71,7 +71,7 @@ void CompareSubset(const CaseRun& run, const DenseTensors& whole,
   CaseRun alone(part.the_case, run.device(), part.inputs);
   alone.Launch(Poison::kFirst, /*deterministic=*/true);
   DenseTensors expected = OnlyOf(run.op(), whole, Role::kData);
-  for (std::vector<std::byte>& output : expected) {
+  for (Bytes& output : expected) {
     if (!output.empty()) output = RowsOf(output, BatchRows(run.the_case()), rows);
   }
   Compare(part.the_case, expected, OnlyOf(run.op(), alone.Outputs(), Role::kData),
@@ -111,7 +111,7 @@ Answer CheckBatch(CaseRun& run, const CheckOptions& options, Result* result) {
   }
   const DenseTensors outputs = run.Outputs();
   DenseTensors expected = OnlyOf(run.op(), whole, Role::kData);
-  for (std::vector<std::byte>& output : expected) {
+  for (Bytes& output : expected) {
     if (!output.empty()) output = RowsOf(output, rows, reversed);
   }
   const std::string_view what = "the reversed batch";

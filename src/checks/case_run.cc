@@ -7,7 +7,6 @@
 
 #include <fmt/format.h>
 
-#include "base/bytes.h"
 #include "base/random.h"
 
 namespace normgrad {
@@ -50,8 +49,7 @@ std::string PlaceOf(const Layout& layout, std::size_t element_bytes, std::size_t
 
 }  // namespace
 
-HostTensor AsHostTensor(const Case& the_case, std::size_t index,
-                        const std::vector<std::byte>& dense) {
+HostTensor AsHostTensor(const Case& the_case, std::size_t index, const Bytes& dense) {
   const Param& param = the_case.op->params[index];
   if (!the_case.Uses(param)) return {};
   return {the_case.DTypeOf(param), the_case.ShapeOf(param), dense.data()};
@@ -186,13 +184,12 @@ std::unique_ptr<CaseRun::Slot> CaseRun::MakeSlot(std::size_t index, const CallAr
                                      .buffer = GuardedBuffer(device_, elements * element_bytes)});
 }
 
-std::vector<std::byte> CaseRun::Slot::Image() const {
-  std::vector<std::byte> image(buffer.size(), PoisonByte(IsUniform() ? elements : gaps));
+Bytes CaseRun::Slot::Image() const {
+  Bytes image(buffer.size(), PoisonByte(IsUniform() ? elements : gaps));
   if (data != nullptr) {
     Scatter(layout, element_bytes, Data().data(), image.data());
   } else if (!IsUniform()) {
-    const std::vector<std::byte> dense(ElementCount(layout.shape) * element_bytes,
-                                       PoisonByte(elements));
+    const Bytes dense(ElementCount(layout.shape) * element_bytes, PoisonByte(elements));
     Scatter(layout, element_bytes, dense.data(), image.data());
   }
   return image;
@@ -344,7 +341,7 @@ DenseTensors CaseRun::Outputs() const {
   for (std::size_t i = 0; i < slots_.size(); ++i) {
     const Slot* slot = slots_[i].get();
     if (slot == nullptr || !slot->writable) continue;
-    outputs[i] = MakeBytes(ElementCount(slot->layout.shape) * slot->element_bytes);
+    outputs[i] = Bytes(ElementCount(slot->layout.shape) * slot->element_bytes);
     if (slot->gapless) {
       slot->buffer.Read(outputs[i]);
     } else {
@@ -363,9 +360,9 @@ bool CaseRun::LeftAgain(const DenseTensors& outputs) const {
   });
 }
 
-std::vector<std::byte> CaseRun::Storage(std::size_t index) const {
+Bytes CaseRun::Storage(std::size_t index) const {
   if (slots_[index] == nullptr) return {};
-  std::vector<std::byte> storage(slots_[index]->buffer.size());
+  Bytes storage(slots_[index]->buffer.size());
   slots_[index]->buffer.Read(storage);
   return storage;
 }
@@ -385,9 +382,8 @@ std::optional<std::string> CaseRun::SlotDamage(Slot& slot) {
     if (at) was = slot.IsUniform() ? PoisonByte(slot.elements) : slot.Image()[*at];
   } else if (!slot.gapless) {
     // Only the elements of the view may change: put the old ones back and compare.
-    const std::vector<std::byte> image = slot.Image();
-    std::vector<std::byte> now(image.size()),
-        dense(ElementCount(slot.layout.shape) * slot.element_bytes);
+    const Bytes image = slot.Image();
+    Bytes now(image.size()), dense(ElementCount(slot.layout.shape) * slot.element_bytes);
     slot.buffer.Read(now);
     Gather(slot.layout, slot.element_bytes, image.data(), dense.data());
     Scatter(slot.layout, slot.element_bytes, dense.data(), now.data());
@@ -436,7 +432,7 @@ std::vector<std::string> CaseRun::Damage() const {
 
 std::uint64_t HashOf(const DenseTensors& outputs) {
   std::uint64_t hash = HashText("");
-  for (const std::vector<std::byte>& output : outputs) hash = HashBytes(output, hash);
+  for (const Bytes& output : outputs) hash = HashBytes(output, hash);
   return hash;
 }
 

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "base/bytes.h"
 #include "device/buffer.h"
 #include "golden/oracle.h"
 #include "sweep/case.h"
@@ -17,7 +18,7 @@
 namespace normgrad {
 
 /// The dense, row-major elements of a case's tensors, one entry per param of its operator.
-using DenseTensors = std::vector<std::vector<std::byte>>;
+using DenseTensors = std::vector<Bytes>;
 
 /// The inputs of a case (entries of other params are empty) and what is known of how they were
 /// made.
@@ -133,7 +134,7 @@ class CaseRun {
 
   /// The storage of the tensor of param `index` as it is now, gaps included; empty where none is
   /// passed.
-  std::vector<std::byte> Storage(std::size_t index) const;
+  Bytes Storage(std::size_t index) const;
 
   /// The first byte of any tensor or guard that has changed since the last Reset() or Launch(): one
   /// line; empty when there is none.
@@ -169,7 +170,7 @@ class CaseRun {
     std::span<const std::byte> Data() const { return data->tensors[index]; }
 
     /// The storage as last written.
-    std::vector<std::byte> Image() const;
+    Bytes Image() const;
 
     /// The first byte of storage that is not as last written.
     std::optional<std::size_t> FirstChange() const;
@@ -213,7 +214,6 @@ std::uint64_t HashOf(const DenseTensors& outputs);
 
 /// `dense` elements of param `index` as the oracle reads them; not present where the case does not
 /// use it.
-HostTensor AsHostTensor(const Case& the_case, std::size_t index,
-                        const std::vector<std::byte>& dense);
+HostTensor AsHostTensor(const Case& the_case, std::size_t index, const Bytes& dense);
 
 }  // namespace normgrad

@@ -52,10 +52,9 @@ std::size_t BatchRows(const Case& the_case) {
   return ElementCount(the_case.dims.find(BatchSymbol(*the_case.op))->second);
 }
 
-std::vector<std::byte> RowsOf(const std::vector<std::byte>& elements, std::size_t count,
-                              std::span<const std::size_t> rows) {
+Bytes RowsOf(const Bytes& elements, std::size_t count, std::span<const std::size_t> rows) {
   const std::size_t bytes = elements.size() / count;
-  std::vector<std::byte> selected;
+  Bytes selected;
   selected.reserve(rows.size() * bytes);
   for (const std::size_t row : rows) {
     const auto first = elements.begin() + static_cast<std::ptrdiff_t>(row * bytes);

@@ -44,8 +44,7 @@ DerivedCase SelectRows(const Case& the_case, const CaseInputs& inputs,
                        std::span<const std::size_t> rows);
 
 /// `rows` of a tensor that holds `count` of them, in that order.
-std::vector<std::byte> RowsOf(const std::vector<std::byte>& elements, std::size_t count,
-                              std::span<const std::size_t> rows);
+Bytes RowsOf(const Bytes& elements, std::size_t count, std::span<const std::size_t> rows);
 
 /// Gives a run its own inputs back.
 class InputsRestorer {

@@ -39,7 +39,7 @@ bool AllScaleGradients(CaseRun& run, Poison poison, Visit visit) {
 bool NanScaleGradients(const Scene& scene) {
   const Case& the_case = scene.run->the_case();
   return AllScaleGradients(*scene.run, Poison::kFirst,
-                           [&](const Param& param, const std::vector<std::byte>& elements) {
+                           [&](const Param& param, const Bytes& elements) {
                              const DType dtype = the_case.DTypeOf(param);
                              for (std::size_t at = 0; at < elements.size(); at += SizeOf(dtype)) {
                                if (!std::isnan(Load(dtype, &elements[at]))) return false;
@@ -50,11 +50,10 @@ bool NanScaleGradients(const Scene& scene) {
 
 bool UnwrittenScaleGradients(const Scene& scene) {
   const auto holds = [&](Poison poison) {
-    return AllScaleGradients(
-        *scene.run, poison, [&](const Param&, const std::vector<std::byte>& elements) {
-          return std::ranges::all_of(elements,
-                                     [&](std::byte value) { return value == PoisonByte(poison); });
-        });
+    return AllScaleGradients(*scene.run, poison, [&](const Param&, const Bytes& elements) {
+      return std::ranges::all_of(elements,
+                                 [&](std::byte value) { return value == PoisonByte(poison); });
+    });
   };
   return holds(Poison::kFirst) && holds(Poison::kSecond);
 }
@@ -66,11 +65,11 @@ bool UnwantedZeros(const Scene& scene) {
   for (std::size_t i = 0; i < the_case.op->params.size(); ++i) {
     const Param& param = the_case.op->params[i];
     if (param.kind != Param::Kind::kOutput || the_case.Uses(param)) continue;
-    const std::vector<std::byte> storage = scene.run->Storage(i);
+    const Bytes storage = scene.run->Storage(i);
     if (storage.empty()) continue;
     const Layout layout = MakeLayout(the_case.LayoutOf(param), the_case.ShapeOf(param));
     const std::size_t element_bytes = SizeOf(the_case.DTypeOf(param));
-    std::vector<std::byte> elements(ElementCount(layout.shape) * element_bytes);
+    Bytes elements(ElementCount(layout.shape) * element_bytes);
     Gather(layout, element_bytes, storage.data(), elements.data());
     any = true;
     if (std::ranges::any_of(elements, [](std::byte value) { return value != std::byte{0}; })) {
@@ -88,7 +87,7 @@ bool ContiguousOutputs(const Scene& scene) {
     if (outputs[i].empty()) continue;
     const Param& param = the_case.op->params[i];
     const Layout layout = MakeLayout(the_case.LayoutOf(param), the_case.ShapeOf(param));
-    const std::vector<std::byte> storage = scene.run->Storage(i);
+    const Bytes storage = scene.run->Storage(i);
     const std::size_t first =
         static_cast<std::size_t>(layout.offset) * SizeOf(the_case.DTypeOf(param));
     if (first + outputs[i].size() > storage.size()) return false;

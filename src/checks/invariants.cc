@@ -99,7 +99,7 @@ class Elements {
   double absent_;
   DType dtype_ = DType::kNone;
   std::size_t bytes_ = 0;
-  const std::vector<std::byte>* data_ = nullptr;
+  const Bytes* data_ = nullptr;
   Shape shape_;
   std::string_view name_;
 };
@@ -155,7 +155,7 @@ std::string NearTheEdges(const Parts& parts, const CaseInputs& inputs) {
 }
 
 /// Multiplies every element by `factor`; whether that is exact for all.
-bool ScaleExactly(DType dtype, double factor, std::vector<std::byte>* elements) {
+bool ScaleExactly(DType dtype, double factor, Bytes* elements) {
   for (std::size_t at = 0; at < elements->size(); at += SizeOf(dtype)) {
     const double scaled = Load(dtype, &(*elements)[at]) * factor;
     Store(dtype, scaled, &(*elements)[at]);
@@ -421,7 +421,7 @@ std::shared_ptr<CaseInputs> EverySecond(const Parts& parts, const CaseInputs& in
                                         std::size_t parity) {
   auto half = std::make_shared<CaseInputs>(inputs);
   const std::size_t dy = *parts.Find(Part::kDy), bytes = SizeOf(parts.DTypeAt(dy));
-  std::vector<std::byte>& elements = half->tensors[dy];
+  Bytes& elements = half->tensors[dy];
   for (std::size_t i = 1 - parity; i * bytes < elements.size(); i += 2) {
     std::fill_n(elements.begin() + static_cast<std::ptrdiff_t>(i * bytes), bytes, std::byte{0});
   }

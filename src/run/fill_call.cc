@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <array>
 
-#include "base/bytes.h"
 #include "base/parallel.h"
 
 namespace normgrad {
@@ -21,8 +20,8 @@ std::vector<HostTensor> Allocate(const Case& the_case, CaseInputs* inputs) {
     if (!param.IsTensor() || !the_case.Uses(param)) continue;
     tensor = {the_case.DTypeOf(param), the_case.ShapeOf(param), nullptr};
     if (inputs == nullptr || param.kind != Param::Kind::kInput) continue;
-    std::vector<std::byte>& elements = inputs->tensors[tensors.size() - 1];
-    elements = MakeBytes(ElementCount(tensor.shape) * SizeOf(tensor.dtype));
+    Bytes& elements = inputs->tensors[tensors.size() - 1];
+    elements = Bytes(ElementCount(tensor.shape) * SizeOf(tensor.dtype));
     tensor.data = elements.data();
   }
   return tensors;

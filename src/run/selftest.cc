@@ -122,7 +122,7 @@ StandardNames FailedStandards(const Result& result) {
 
 /// NaN and the infinities stand for each other: which of them comes out depends on the form of an
 /// evaluation, and no document says.
-void ForgetWhichNonFinite(DType dtype, std::vector<std::byte>* elements) {
+void ForgetWhichNonFinite(DType dtype, Bytes* elements) {
   const std::size_t bytes = SizeOf(dtype);
   for (std::size_t at = 0; bytes > 0 && at + bytes <= elements->size(); at += bytes) {
     if (std::isfinite(Load(dtype, &(*elements)[at]))) continue;
@@ -136,7 +136,7 @@ SelftestWay TextsOf(const normgradFault& way) {
 
 /// What can be seen of a way.
 struct Traces {
-  std::vector<std::vector<std::byte>> storages{};
+  std::vector<Bytes> storages{};
   std::vector<std::int64_t> answers{};
   std::vector<std::string> damage{};
   std::int64_t first_workspace = -1;  // bytes; not compared
@@ -335,7 +335,7 @@ class Selftest {
     if (traces->first_workspace < 0) traces->first_workspace = bytes;
     traces->answers.push_back(bytes - traces->first_workspace);
     for (std::size_t i = 0; i < run.op().params.size(); ++i) {
-      std::vector<std::byte>& storage = traces->storages.emplace_back(run.Storage(i));
+      Bytes& storage = traces->storages.emplace_back(run.Storage(i));
       const Param& param = run.op().params[i];
       if (param.kind == Param::Kind::kOutput) {
         ForgetWhichNonFinite(run.the_case().DTypeOf(param), &storage);

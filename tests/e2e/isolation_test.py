@@ -85,7 +85,7 @@ class IsolationTest(BenchTest):
                               **environment)
 
     def test_every_deed_costs_its_own_case(self):
-        process = self.deadly(TABLE, "--max-memory", "0.75")
+        process = self.deadly(TABLE, "--max-memory", "0.4")
         self.assertEqual(process.returncode, 5, process.stderr_text)
         results = self.report()["results"]
         self.assertEqual(len(results), 2 * len(DEEDS))

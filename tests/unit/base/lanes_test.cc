@@ -9,7 +9,6 @@
 
 #include <gtest/gtest.h>
 
-#include "base/bytes.h"
 #include "base/dtype.h"
 #include "base/random.h"
 
@@ -151,13 +150,6 @@ TEST(HashBytes, TellsEveryFlippedBitAndTwoAlike) {
   bytes.push_back(std::byte{0});
   EXPECT_NE(HashBytes(bytes, 0), hash);
   EXPECT_NE(HashBytes({}, 0), HashBytes({}, 1));
-}
-
-TEST(MakeBytes, AreZerosOfEveryNumber) {
-  for (const std::size_t count : {std::size_t{0}, std::size_t{3}, (std::size_t{5} << 20) + 1}) {
-    const std::vector<std::byte> bytes = MakeBytes(count);
-    EXPECT_EQ(bytes, std::vector<std::byte>(count)) << count;
-  }
 }
 
 }  // namespace

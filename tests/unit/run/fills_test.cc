@@ -385,7 +385,7 @@ TEST(CheckAccuracy, MistrustsDataThatHideMistakes) {
   constexpr std::size_t kDy = 0, kX = 1, kGamma = 3;
   const Case the_case = CaseOf(kRmsNormGrad, "normal", DTypesOf(kRmsNormGrad, kF32));
   const auto ones = [](CaseInputs* inputs) {
-    std::vector<std::byte>& gamma = inputs->tensors[kGamma];
+    Bytes& gamma = inputs->tensors[kGamma];
     for (std::size_t at = 0; at < gamma.size(); at += SizeOf(kF32)) Store(kF32, 1, &gamma[at]);
   };
   const auto twins = [](CaseInputs* inputs) { inputs->tensors[kDy] = inputs->tensors[kX]; };
