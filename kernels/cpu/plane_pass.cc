@@ -32,34 +32,68 @@ struct VectorSums {
   }
 };
 
+/// The sums of a run, block by block.
 template <class Format>
-PlaneSums SumsOf(const PlaneRun& run, float mean, float rstd) {
-  const DF d;
-  const VF means = hn::Set(d, mean);
-  const VF rstds = hn::Set(d, rstd);
-  const auto* const dy = Elements<Format>(run.dy);
-  const auto* const x = Elements<Format>(run.x);
-  VectorSums a{hn::Zero(d), hn::Zero(d)};
-  VectorSums b{hn::Zero(d), hn::Zero(d)};
-  std::size_t i = 0;
-  for (; i + kBlock <= run.count; i += kBlock) {
-    const Block dy_block = Format::Load(dy + i);
-    const Block x_block = Format::Load(x + i);
-    a.Add(dy_block.a, Normalized(x_block.a, means, rstds));
-    b.Add(dy_block.b, Normalized(x_block.b, means, rstds));
+class RunSums {
+ public:
+  HWY_INLINE RunSums(const PlaneRun& run, float mean, float rstd)
+      : dy_(Elements<Format>(run.dy)),
+        x_(Elements<Format>(run.x)),
+        count_(run.count),
+        mean_(hn::Set(DF(), mean)),
+        rstd_(hn::Set(DF(), rstd)),
+        a_{hn::Zero(DF()), hn::Zero(DF())},
+        b_{hn::Zero(DF()), hn::Zero(DF())} {}
+
+  /// Adds the block from element `i` on.
+  HWY_INLINE void Add(std::size_t i) {
+    const Block dy = Format::Load(dy_ + i);
+    const Block x = Format::Load(x_ + i);
+    a_.Add(dy.a, Normalized(x.a, mean_, rstd_));
+    b_.Add(dy.b, Normalized(x.b, mean_, rstd_));
   }
-  if (i < run.count) {
-    const std::size_t left = run.count - i;
+
+  /// Asks for the block that lies `ahead` elements behind that from element `i` on.
+  HWY_INLINE void Fetch(std::size_t i, std::size_t ahead) const {
+    constexpr std::size_t kLine = 64 / sizeof(typename Format::Element);
+    for (std::size_t k = i + ahead; k < i + ahead + kBlock; k += kLine) {
+      __builtin_prefetch(dy_ + k);
+      __builtin_prefetch(x_ + k);
+    }
+  }
+
+  /// Adds the blocks from element `i` on, and what is left. The sums of all.
+  HWY_INLINE PlaneSums Rest(std::size_t i) {
+    for (; i + kBlock <= count_; i += kBlock) Add(i);
+    if (i < count_) AddTail(i, count_ - i);
+    const DF d;
+    return {hn::GetLane(hn::SumOfLanes(d, hn::Add(a_.dy, b_.dy))),
+            hn::GetLane(hn::SumOfLanes(d, hn::Add(a_.dy_xhat, b_.dy_xhat)))};
+  }
+
+ private:
+  HWY_INLINE void AddTail(std::size_t i, std::size_t left) {
     Tail<Format> dy_tail;
     Tail<Format> x_tail;
-    const Block dy_block = Format::Load(dy_tail.Read(dy + i, left));
-    const Block x_block = Format::Load(x_tail.Read(x + i, left));
+    const Block dy = Format::Load(dy_tail.Read(dy_ + i, left));
+    const Block x = Format::Load(x_tail.Read(x_ + i, left));
     const LaneCounts lanes = LanesOf<Format>(left);
-    a.AddFirst(lanes.a, dy_block.a, Normalized(x_block.a, means, rstds));
-    b.AddFirst(lanes.b, dy_block.b, Normalized(x_block.b, means, rstds));
+    a_.AddFirst(lanes.a, dy.a, Normalized(x.a, mean_, rstd_));
+    b_.AddFirst(lanes.b, dy.b, Normalized(x.b, mean_, rstd_));
   }
-  return {hn::GetLane(hn::SumOfLanes(d, hn::Add(a.dy, b.dy))),
-          hn::GetLane(hn::SumOfLanes(d, hn::Add(a.dy_xhat, b.dy_xhat)))};
+
+  const typename Format::Element* dy_;
+  const typename Format::Element* x_;
+  std::size_t count_;
+  VF mean_;
+  VF rstd_;
+  VectorSums a_;  // of the first vector of every block
+  VectorSums b_;  // of the second
+};
+
+template <class Format>
+PlaneSums SumsOf(const PlaneRun& run, float mean, float rstd) {
+  return RunSums<Format>(run, mean, rstd).Rest(0);
 }
 
 HWY_INLINE VF GradientOf(VF dy, VF x, VF mean, VF rstd, VF scale, VF offset, VF slope, VF factor) {
@@ -115,41 +149,67 @@ HWY_INLINE void GradientOfPart(const PlaneRun& run, const Coefficients& coeffici
   std::memcpy(Elements<Format>(run.dx) + first, dx.elements, count * sizeof *dx.elements);
 }
 
-/// dx of the whole blocks from element `first` on. Returns where they end. Takes a copy of the
-/// coefficients, which a store might change for all the compiler knows: each would be loaded again
-/// for every vector.
-template <class Format, StoreKind kKind, class Coefficients>
+/// dx of the whole blocks from element `first` on, each after beside(i), i counting the elements
+/// done before. Returns where they end. Takes a copy of the coefficients, which a store might
+/// change for all the compiler knows: each would be loaded again for every vector.
+template <class Format, StoreKind kKind, class Coefficients, class Beside>
 HWY_INLINE std::size_t GradientOfBlocks(const PlaneRun& run, const Coefficients coefficients,
-                                        std::size_t first) {
+                                        std::size_t first, Beside beside) {
   const auto* const dy = Elements<Format>(run.dy);
   const auto* const x = Elements<Format>(run.x);
   auto* const dx = Elements<Format>(run.dx);
   const std::size_t count = run.count;
   std::size_t i = first;
   for (; i + kBlock <= count; i += kBlock) {
+    beside(i - first);
     Format::template Store<kKind>(
         coefficients.Gradient(Format::Load(dy + i), Format::Load(x + i), i), dx + i);
   }
   return i;
 }
 
-template <class Format, class Coefficients>
-void GradientOfRun(const PlaneRun& run, const Coefficients& coefficients) {
-  std::size_t i = 0;
+/// dx of a run; beside(i) as above. Returns how many elements went by in whole blocks.
+template <class Format, class Coefficients, class Beside>
+HWY_INLINE std::size_t GradientOfRun(const PlaneRun& run, const Coefficients& coefficients,
+                                     Beside beside) {
+  std::size_t first = 0;
+  std::size_t end = 0;
   if (run.stream) {
     // Streaming stores need whole aligned vectors; what is left at both ends goes through the
     // cache.
     constexpr std::size_t kVectorBytes = kLanes * sizeof(float);
     const std::size_t misaligned = reinterpret_cast<std::uintptr_t>(run.dx) % kVectorBytes;
     if (misaligned != 0) {
-      i = std::min((kVectorBytes - misaligned) / sizeof(typename Format::Element), run.count);
-      GradientOfPart<Format>(run, coefficients, 0, i);
+      first = std::min((kVectorBytes - misaligned) / sizeof(typename Format::Element), run.count);
+      GradientOfPart<Format>(run, coefficients, 0, first);
     }
-    i = GradientOfBlocks<Format, StoreKind::kStreamed>(run, coefficients, i);
+    end = GradientOfBlocks<Format, StoreKind::kStreamed>(run, coefficients, first, beside);
   } else {
-    i = GradientOfBlocks<Format, StoreKind::kCached>(run, coefficients, i);
+    end = GradientOfBlocks<Format, StoreKind::kCached>(run, coefficients, first, beside);
   }
-  if (i < run.count) GradientOfPart<Format>(run, coefficients, i, run.count - i);
+  if (end < run.count) GradientOfPart<Format>(run, coefficients, end, run.count - end);
+  return end - first;
+}
+
+template <class Format, class Coefficients>
+void GradientOfRun(const PlaneRun& run, const Coefficients& coefficients) {
+  GradientOfRun<Format>(run, coefficients, [](std::size_t) HWY_ATTR {});
+}
+
+/// How far ahead of the loads memory is asked for. The loads of two runs fill the load queue of a
+/// core long before those of memory have come.
+constexpr std::size_t kAheadBytes = std::size_t{4} << 10;
+
+template <class Format>
+PlaneSums SumsBeside(const PlaneRun& next, float mean, float rstd, const PlaneRun& run,
+                     const PlaneCoefficients& coefficients) {
+  RunSums<Format> sums(next, mean, rstd);
+  const std::size_t done =
+      GradientOfRun<Format>(run, Uniform(coefficients), [&](std::size_t i) HWY_ATTR {
+        sums.Fetch(i, kAheadBytes / sizeof(typename Format::Element));
+        sums.Add(i);
+      });
+  return sums.Rest(done);
 }
 
 template <class Format>
@@ -160,7 +220,7 @@ void UniformGradient(const PlaneRun& run, const PlaneCoefficients& coefficients)
 PlaneKernels KernelsFor(DType data) {
   return WithFormat(data, [](auto format) -> PlaneKernels {
     using Format = decltype(format);
-    return {&SumsOf<Format>, &UniformGradient<Format>};
+    return {&SumsOf<Format>, &UniformGradient<Format>, &SumsBeside<Format>};
   });
 }
 

@@ -42,6 +42,10 @@ struct PlaneRun {
 struct PlaneKernels {
   PlaneSums (*sums)(const PlaneRun& run, float mean, float rstd);
   void (*gradient)(const PlaneRun& run, const PlaneCoefficients& coefficients);
+  /// The sums of `next` and the dx of `run`, of equal counts, at once: memory is read for the one
+  /// while the other, which is in a cache, is written. The same bits as by one after the other.
+  PlaneSums (*sums_beside)(const PlaneRun& next, float mean, float rstd, const PlaneRun& run,
+                           const PlaneCoefficients& coefficients);
 };
 PlaneKernels PlaneKernelsFor(DType data);
 
@@ -76,6 +80,8 @@ class PlaneTensors {
   static DType CommonDType(const KernelTensor& dy, const KernelTensor& x, const KernelTensor& dx);
 
   DType Common() const { return common_; }
+  /// Whether no element has to be copied: runs lie in the tensors themselves.
+  bool InPlace() const { return in_place_; }
   bool HasDx() const { return dx_.Present(); }
 
   /// The longest run there may be of `count` elements: all, where none has to be copied.

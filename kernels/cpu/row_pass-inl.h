@@ -24,11 +24,11 @@
 HWY_BEFORE_NAMESPACE();
 namespace normgrad::cpu::HWY_NAMESPACE {
 
-/// Asks for one block of elements to be brought into the second-level cache.
-template <class Format>
+/// Asks for one block of elements to be brought into the cache of that level.
+template <class Format, int kLevel>
 HWY_INLINE void Prefetch(const typename Format::Element* block) {
   constexpr std::size_t kLine = 64 / sizeof *block;
-  for (std::size_t i = 0; i < kBlock; i += kLine) __builtin_prefetch(block + i, 0, 2);
+  for (std::size_t i = 0; i < kBlock; i += kLine) __builtin_prefetch(block + i, 0, 4 - kLevel);
 }
 
 /// The sums of kRows rows while their blocks are walked.
@@ -53,10 +53,9 @@ struct Accumulator {
   }
 
   /// Takes the block at element `offset` of every row, whose first column is column `c`.
-  HWY_INLINE void Add(const Rows& dy, const Rows& x, std::size_t offset, const float* gamma,
+  HWY_INLINE void Add(const Rows& dy, const Rows& x, std::size_t offset, const Block& gamma,
                       float* const (&column_sums)[Policy::kColumnSums], std::size_t c) {
     const DF d;
-    const Block gamma_block = Float32Format::Load(gamma + c);
     VF columns_a[Policy::kColumnSums];
     VF columns_b[Policy::kColumnSums];
     for (std::size_t i = 0; i < Policy::kColumnSums; ++i) {
@@ -66,8 +65,8 @@ struct Accumulator {
     for (std::size_t r = 0; r < kRows; ++r) {
       const Block dy_block = Format::Load(dy[r] + offset);
       const Block x_block = Format::Load(x[r] + offset);
-      Policy::Accumulate(dy_block.a, x_block.a, gamma_block.a, statistics[r], sums_a[r], columns_a);
-      Policy::Accumulate(dy_block.b, x_block.b, gamma_block.b, statistics[r], sums_b[r], columns_b);
+      Policy::Accumulate(dy_block.a, x_block.a, gamma.a, statistics[r], sums_a[r], columns_a);
+      Policy::Accumulate(dy_block.b, x_block.b, gamma.b, statistics[r], sums_b[r], columns_b);
     }
     for (std::size_t i = 0; i < Policy::kColumnSums; ++i) {
       hn::StoreU(columns_a[i], d, column_sums[i] + c);
@@ -80,7 +79,7 @@ struct Accumulator {
   HWY_INLINE void AddTail(const Rows& dy, const Rows& x, std::size_t count, const float* gamma,
                           float* const (&column_sums)[Policy::kColumnSums], std::size_t c) {
     const Accumulator before = *this;
-    Add(dy, x, 0, gamma, column_sums, c);
+    Add(dy, x, 0, Float32Format::Load(gamma + c), column_sums, c);
     const LaneCounts lanes = LanesOf<Format>(count);
     const auto exists_a = hn::FirstN(DF(), lanes.a);
     const auto exists_b = hn::FirstN(DF(), lanes.b);
@@ -88,6 +87,28 @@ struct Accumulator {
       for (std::size_t i = 0; i < Policy::kRowSums; ++i) {
         sums_a[r][i] = hn::IfThenElse(exists_a, sums_a[r][i], before.sums_a[r][i]);
         sums_b[r][i] = hn::IfThenElse(exists_b, sums_b[r][i], before.sums_b[r][i]);
+      }
+    }
+  }
+
+  /// Takes the `count` elements, fewer than a block, from column `c` on, and gives the sums.
+  HWY_INLINE void Finish(const Rows& dy, const Rows& x, std::size_t count, const float* gamma,
+                         float* const (&column_sums)[Policy::kColumnSums], std::size_t c,
+                         RowTile& tile) {
+    if (count > 0) {
+      Tail<Format> dy_tails[kRows];
+      Tail<Format> x_tails[kRows];
+      const typename Format::Element* dy_rest[kRows];
+      const typename Format::Element* x_rest[kRows];
+      for (std::size_t r = 0; r < kRows; ++r) {
+        dy_rest[r] = dy_tails[r].Read(dy[r] + c, count);
+        x_rest[r] = x_tails[r].Read(x[r] + c, count);
+      }
+      AddTail(dy_rest, x_rest, count, gamma, column_sums, c);
+    }
+    for (std::size_t r = 0; r < kRows; ++r) {
+      for (std::size_t i = 0; i < Policy::kRowSums; ++i) {
+        tile.sums[r][i] = hn::GetLane(hn::SumOfLanes(DF(), hn::Add(sums_a[r][i], sums_b[r][i])));
       }
     }
   }
@@ -111,24 +132,10 @@ void AccumulateRows(RowTile& tile) {
 
   std::size_t c = 0;
   for (; c + kBlock <= cols; c += kBlock) {
-    for (std::size_t r = 0; r < kRows; ++r) Prefetch<Format>(dy[r] + next_dy + c);
-    accumulator.Add(dy, x, c, gamma, column_sums, c);
+    for (std::size_t r = 0; r < kRows; ++r) Prefetch<Format, 2>(dy[r] + next_dy + c);
+    accumulator.Add(dy, x, c, Float32Format::Load(gamma + c), column_sums, c);
   }
-  if (c < cols) {
-    Tail<Format> dy_tail[kRows];
-    Tail<Format> x_tail[kRows];
-    for (std::size_t r = 0; r < kRows; ++r) {
-      dy[r] = dy_tail[r].Read(dy[r] + c, cols - c);
-      x[r] = x_tail[r].Read(x[r] + c, cols - c);
-    }
-    accumulator.AddTail(dy, x, cols - c, gamma, column_sums, c);
-  }
-  for (std::size_t r = 0; r < kRows; ++r) {
-    for (std::size_t i = 0; i < Policy::kRowSums; ++i) {
-      const VF sum = hn::Add(accumulator.sums_a[r][i], accumulator.sums_b[r][i]);
-      tile.sums[r][i] = hn::GetLane(hn::SumOfLanes(DF(), sum));
-    }
-  }
+  accumulator.Finish(dy, x, cols - c, gamma, column_sums, c, tile);
 }
 
 /// What the gradient of kRows rows needs beside their blocks.
@@ -155,6 +162,19 @@ struct Differentiator {
     return {Policy::Gradient(dy_block.a, x_block.a, gamma.a, statistics[r], means[r]),
             Policy::Gradient(dy_block.b, x_block.b, gamma.b, statistics[r], means[r])};
   }
+
+  /// The dx of the `count` elements of row `r`, fewer than a block, at `dy` and `x`.
+  HWY_INLINE void Rest(std::size_t r, const typename Format::Element* dy,
+                       const typename Format::Element* x, const float* gamma, std::size_t count,
+                       typename Format::Element* dx) const {
+    Tail<Format> dy_tail;
+    Tail<Format> x_tail;
+    Tail<Format> dx_tail;
+    Format::template Store<StoreKind::kCached>(
+        Gradient(r, dy_tail.Read(dy, count), x_tail.Read(x, count), Float32Format::Load(gamma)),
+        dx_tail.elements);
+    std::memcpy(dx, dx_tail.elements, count * sizeof *dx);
+  }
 };
 
 template <class Policy, class Format, std::size_t kRows, StoreKind kKind>
@@ -179,26 +199,46 @@ void GradientRows(const RowTile& tile) {
     Block dx_block[kRows];
     for (std::size_t r = 0; r < kRows; ++r) {
       dx_block[r] = differentiator.Gradient(r, dy[r] + c, x[r] + c, gamma_block);
-      Prefetch<Format>(x[r] + next_x + c);
+      Prefetch<Format, 2>(x[r] + next_x + c);
     }
     // All loads come before all stores: rows are often a multiple of 4 KiB apart, and a load then
     // seems to depend on a store just before it that agrees in the lower 12 bits of the address.
     for (std::size_t r = 0; r < kRows; ++r) Format::template Store<kKind>(dx_block[r], dx[r] + c);
   }
-  if (c < cols) {
-    const std::size_t count = cols - c;
-    const Block gamma_block = Float32Format::Load(gamma + c);
-    for (std::size_t r = 0; r < kRows; ++r) {
-      Tail<Format> dy_tail;
-      Tail<Format> x_tail;
-      Tail<Format> dx_tail;
-      Format::template Store<StoreKind::kCached>(
-          differentiator.Gradient(r, dy_tail.Read(dy[r] + c, count), x_tail.Read(x[r] + c, count),
-                                  gamma_block),
-          dx_tail.elements);
-      std::memcpy(dx[r] + c, dx_tail.elements, count * sizeof(Element));
-    }
+  if (c == cols) return;
+  for (std::size_t r = 0; r < kRows; ++r) {
+    differentiator.Rest(r, dy[r] + c, x[r] + c, gamma + c, cols - c, dx[r] + c);
   }
+}
+
+template <class Policy, class Format, StoreKind kKind>
+void OverlapRows(RowTile& next, const RowTile& tile) {
+  using Element = typename Format::Element;
+  // How far ahead of the loads memory is asked for: the loads of two rows fill the load queue of a
+  // core long before those of memory have come.
+  constexpr std::size_t kAhead = (std::size_t{4} << 10) / sizeof(Element);
+  Accumulator<Policy, Format, 1> accumulator(next);
+  const Differentiator<Policy, Format, 1> differentiator(tile);
+  const Element* const next_dy[1] = {Elements<Format>(next.dy[0])};
+  const Element* const next_x[1] = {Elements<Format>(next.x[0])};
+  float* column_sums[Policy::kColumnSums];
+  for (std::size_t i = 0; i < Policy::kColumnSums; ++i) column_sums[i] = next.column_sums[i];
+  const Element* const dy = Elements<Format>(tile.dy[0]);
+  const Element* const x = Elements<Format>(tile.x[0]);
+  Element* const dx = Elements<Format>(tile.dx[0]);
+  const float* const gamma = tile.gamma;
+  const std::size_t cols = tile.cols;
+
+  std::size_t c = 0;
+  for (; c + kBlock <= cols; c += kBlock) {
+    Prefetch<Format, 1>(next_dy[0] + c + kAhead);
+    Prefetch<Format, 1>(next_x[0] + c + kAhead);
+    const Block gamma_block = Float32Format::Load(gamma + c);
+    accumulator.Add(next_dy, next_x, c, gamma_block, column_sums, c);
+    Format::template Store<kKind>(differentiator.Gradient(0, dy + c, x + c, gamma_block), dx + c);
+  }
+  accumulator.Finish(next_dy, next_x, cols - c, gamma, column_sums, c, next);
+  if (c < cols) differentiator.Rest(0, dy + c, x + c, gamma + c, cols - c, dx + c);
 }
 
 template <class Policy, class Format>
@@ -213,17 +253,25 @@ void GradientOfTile(const RowTile& tile) {
                  : GradientRows<Policy, Format, kMaxTileRows, kKind>(tile);
 }
 
-template <class Policy, class Format>
-void GradientOf(const RowTile& tile) {
+/// Whether dx can be written past the caches, which takes whole aligned vectors.
+HWY_INLINE bool Streams(const RowTile& tile) {
   bool aligned = true;
   for (std::size_t r = 0; r < tile.rows; ++r) {
     aligned = aligned && reinterpret_cast<std::uintptr_t>(tile.dx[r]) % HWY_MAX_BYTES == 0;
   }
-  if (tile.stream && aligned) {
-    GradientOfTile<Policy, Format, StoreKind::kStreamed>(tile);
-  } else {
-    GradientOfTile<Policy, Format, StoreKind::kCached>(tile);
-  }
+  return tile.stream && aligned;
+}
+
+template <class Policy, class Format>
+void GradientOf(const RowTile& tile) {
+  Streams(tile) ? GradientOfTile<Policy, Format, StoreKind::kStreamed>(tile)
+                : GradientOfTile<Policy, Format, StoreKind::kCached>(tile);
+}
+
+template <class Policy, class Format>
+void Overlap(RowTile& next, const RowTile& tile) {
+  Streams(tile) ? OverlapRows<Policy, Format, StoreKind::kStreamed>(next, tile)
+                : OverlapRows<Policy, Format, StoreKind::kCached>(next, tile);
 }
 
 template <class Data>
@@ -260,8 +308,8 @@ template <class Policy>
 RowKernels RowKernelsFor(DType data) {
   return WithFormat(data, [](auto format) -> RowKernels {
     using Data = decltype(format);
-    return {&Accumulate<Policy, Data>, &GradientOf<Policy, Data>, &LoadScale<Data>,
-            &StoreSums<Data>};
+    return {&Accumulate<Policy, Data>, &GradientOf<Policy, Data>, &Overlap<Policy, Data>,
+            &LoadScale<Data>, &StoreSums<Data>};
   });
 }
 

@@ -65,6 +65,7 @@ class Call {
         gamma_sorted_(reinterpret_cast<float*>(workspace)),
         column_sums_(gamma_sorted_ + plan_.padded_cols),
         row_sums_(column_sums_ + pass.column_sums * ColumnSumParts() * plan_.padded_cols),
+        dense_(dy_.Columns().Dense() && x_.Columns().Dense() && dx_.Columns().Dense()),
         stream_(ExceedsCaches(3 * rows * cols * dy_.ElementBytes())) {
     for (std::size_t i = 0; i < pass.statistics; ++i) {
       statistics_.emplace_back(*tensors.statistics[i]);
@@ -133,16 +134,49 @@ class Call {
     }
   }
 
-  /// Rows of a tile. One where a row, gamma and the column sums together stay in the first-level
-  /// cache: the second sweep then takes everything from there, and memory sees three plain streams.
-  /// Otherwise two, which share the loads of gamma and of the column sums, unless they would not
-  /// fit into half of a common second-level cache.
-  std::size_t TileRows(std::size_t cols) const {
+  /// Whether a row, gamma and the column sums together stay in the first-level cache.
+  bool FitsFirstLevel(std::size_t cols) const {
     constexpr std::size_t kFirstLevel = std::size_t{36} << 10;  // three quarters of 48 KiB
+    return 2 * cols * dy_.ElementBytes() + (1 + pass_.column_sums) * cols * sizeof(float) <=
+           kFirstLevel;
+  }
+
+  /// Rows of a tile. One where it fits into the first-level cache: the second sweep then takes
+  /// everything from there, and memory sees three plain streams. Otherwise two, which share the
+  /// loads of gamma and of the column sums, unless they would not fit into half of a common
+  /// second-level cache.
+  std::size_t TileRows(std::size_t cols) const {
     constexpr std::size_t kLong = std::size_t{1} << 18;
-    const std::size_t row_bytes = 2 * cols * dy_.ElementBytes();
-    const std::size_t vector_bytes = (1 + pass_.column_sums) * cols * sizeof(float);
-    return row_bytes + vector_bytes <= kFirstLevel || row_bytes > kLong ? 1 : kMaxTileRows;
+    return FitsFirstLevel(cols) || 2 * cols * dy_.ElementBytes() > kLong ? 1 : kMaxTileRows;
+  }
+
+  /// A tile of columns [first, first + count), of which only the rows are missing.
+  RowTile TileOf(std::size_t first, std::size_t count, std::size_t part) const {
+    RowTile tile;
+    tile.cols = count;
+    tile.gamma = gamma_sorted_ + first;
+    for (std::size_t i = 0; i < pass_.column_sums; ++i) {
+      tile.column_sums[i] = ColumnSums(i, part, first);
+    }
+    tile.stream = stream_ && dx_.Columns().Dense();
+    return tile;
+  }
+
+  /// Sets the rows of `tile` from `row` on. `scratch` has room for three tensors' rows of a tile,
+  /// or is null where all of them are dense.
+  void PointAt(std::size_t row, std::size_t first, std::byte* scratch, RowTile* tile) const {
+    const std::size_t bytes = tile->cols * dy_.ElementBytes();
+    const auto room = [&](std::size_t tensor, std::size_t r) {
+      return dense_ ? nullptr : scratch + (tensor * kMaxTileRows + r) * bytes;
+    };
+    for (std::size_t r = 0; r < tile->rows; ++r) {
+      tile->dy[r] = dy_.Read(row + r, first, tile->cols, room(0, r));
+      tile->x[r] = x_.Read(row + r, first, tile->cols, room(1, r));
+      tile->dx[r] = dx_.Target(row + r, first, room(2, r));
+      for (std::size_t i = 0; i < pass_.statistics; ++i) {
+        tile->statistics[r][i] = statistics_[i][row + r];
+      }
+    }
   }
 
   /// Walks rows [first_row, end_row) x columns [first, first + count) tile by tile and calls
@@ -151,34 +185,19 @@ class Call {
   void ForEachTile(std::size_t first_row, std::size_t end_row, std::size_t first, std::size_t count,
                    std::size_t part, Visit visit) {
     const std::size_t bytes = count * dy_.ElementBytes();
-    const bool dense = dy_.Columns().Dense() && x_.Columns().Dense() && dx_.Columns().Dense();
-    std::vector<std::byte> scratch(dense ? 0 : 3 * kMaxTileRows * bytes);
-    const auto room = [&](std::size_t tensor, std::size_t r) {
-      return dense ? nullptr : scratch.data() + (tensor * kMaxTileRows + r) * bytes;
-    };
-    RowTile tile;
-    tile.cols = count;
-    tile.gamma = gamma_sorted_ + first;
-    for (std::size_t i = 0; i < pass_.column_sums; ++i) {
-      tile.column_sums[i] = ColumnSums(i, part, first);
-    }
-    tile.stream = stream_ && dx_.Columns().Dense();
+    std::vector<std::byte> scratch(dense_ ? 0 : 3 * kMaxTileRows * bytes);
+    RowTile tile = TileOf(first, count, part);
     const std::size_t tile_rows = TileRows(count);
     for (std::size_t row = first_row; row < end_row; row += tile.rows) {
       tile.rows = std::min(tile_rows, end_row - row);
-      for (std::size_t r = 0; r < tile.rows; ++r) {
-        tile.dy[r] = dy_.Read(row + r, first, count, room(0, r));
-        tile.x[r] = x_.Read(row + r, first, count, room(1, r));
-        tile.dx[r] = dx_.Target(row + r, first, room(2, r));
-        for (std::size_t i = 0; i < pass_.statistics; ++i) {
-          tile.statistics[r][i] = statistics_[i][row + r];
-        }
-      }
-      const bool more = dense && row + 2 * tile.rows <= end_row;
+      PointAt(row, first, scratch.data(), &tile);
+      const bool more = dense_ && row + 2 * tile.rows <= end_row;
       tile.next_dy = more ? tile.rows * dy_.RowStep() : 0;
       tile.next_x = more ? tile.rows * x_.RowStep() : 0;
       visit(tile, row);
-      for (std::size_t r = 0; r < tile.rows; ++r) dx_.Write(row + r, first, count, room(2, r));
+      for (std::size_t r = 0; !dense_ && r < tile.rows; ++r) {
+        dx_.Write(row + r, first, count, scratch.data() + (2 * kMaxTileRows + r) * bytes);
+      }
     }
     if (tile.stream) hwy::FlushStream();
   }
@@ -191,16 +210,48 @@ class Call {
     }
     const std::size_t first = part * plan_.part_rows;
     const std::size_t end = std::min(rows_, first + plan_.part_rows);
+    if (Overlaps()) return OverlappingRows(first, end, part);
     ForEachTile(first, end, 0, cols_, part, [&](RowTile& tile, std::size_t) {
       kernels_.accumulate(tile);
       if (!dx_.Present()) return;
-      for (std::size_t r = 0; r < tile.rows; ++r) {
-        for (std::size_t i = 0; i < pass_.row_sums; ++i) {
-          tile.sums[r][i] = Mean(static_cast<double>(tile.sums[r][i]));
-        }
-      }
+      TakeMeans(&tile);
       kernels_.gradient(tile);
     });
+  }
+
+  void TakeMeans(RowTile* tile) const {
+    for (std::size_t r = 0; r < tile->rows; ++r) {
+      for (std::size_t i = 0; i < pass_.row_sums; ++i) {
+        tile->sums[r][i] = Mean(static_cast<double>(tile->sums[r][i]));
+      }
+    }
+  }
+
+  /// Whether one row's dx is best written while the next one is read. Measured: of 16-bit data, of
+  /// which a load brings twice the elements, as long as both rows fit into three quarters of a
+  /// common second-level cache, and vectors of columns into the first-level one or there are but
+  /// two. In float32 the first-level cache has too little room for both.
+  bool Overlaps() const {
+    constexpr std::size_t kMostBytes = std::size_t{768} << 10;
+    return dy_.ElementBytes() == 2 && 4 * cols_ * dy_.ElementBytes() <= kMostBytes &&
+           (FitsFirstLevel(cols_) || pass_.column_sums == 1) && dense_ && dx_.Present();
+  }
+
+  void OverlappingRows(std::size_t first, std::size_t end, std::size_t part) {
+    RowTile tiles[2] = {TileOf(0, cols_, part), TileOf(0, cols_, part)};
+    for (std::size_t row = first; row < end; ++row) {
+      RowTile& next = tiles[row % 2];
+      next.rows = 1;
+      PointAt(row, 0, nullptr, &next);
+      if (row == first) {
+        kernels_.accumulate(next);
+      } else {
+        kernels_.overlap(next, tiles[(row + 1) % 2]);
+      }
+      TakeMeans(&next);
+    }
+    kernels_.gradient(tiles[(end + 1) % 2]);
+    if (stream_) hwy::FlushStream();
   }
 
   void AccumulateColumns(std::size_t part) {
@@ -245,6 +296,7 @@ class Call {
   float* gamma_sorted_;  // the workspace: gamma, in processing order,
   float* column_sums_;   // sums of every part of rows,
   float* row_sums_;      // sums of every part of columns
+  bool dense_;           // the columns of dy, x and dx
   bool stream_;
 };
 

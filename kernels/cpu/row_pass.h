@@ -39,6 +39,9 @@ struct RowTile {
 struct RowKernels {
   void (*accumulate)(RowTile& tile);      // sets sums, adds to column_sums
   void (*gradient)(const RowTile& tile);  // writes dx
+  /// accumulate(next) and gradient(tile) of one row each at once: memory is read for the one while
+  /// the other, which is in a cache, is written. The same bits as by one after the other.
+  void (*overlap)(RowTile& next, const RowTile& tile);
   /// Converts `count` elements of a scale, from a multiple of kColumnPadding on, and pads.
   void (*load_scale)(DType dtype, const std::byte* scale, std::size_t count, float* to);
   /// Adds `parts` vectors of column sums that lie `stride` floats apart, in order, and converts.

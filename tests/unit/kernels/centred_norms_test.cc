@@ -192,8 +192,9 @@ void ExpectCorrectOnEveryTarget(NormCall call) {
 class NormKernel : public testing::TestWithParam<NormDTypes> {};
 
 TEST_P(NormKernel, IsRightForEveryLengthOfRows) {
-  // Around one and two vectors of 16, the widest there are; blocks are two of them.
-  for (const std::int64_t r : {1, 15, 16, 17, 31, 32, 33, 65, 1000, 4099}) {
+  // Around one and two vectors of 16, the widest there are; blocks are two of them. Then around the
+  // lengths at which the first-level cache is too small for a row.
+  for (const std::int64_t r : {1, 15, 16, 17, 31, 32, 33, 65, 1000, 1843, 1844, 2304, 2305, 4099}) {
     for (const std::int64_t a : {1, 2, 7, 65}) {
       SCOPED_TRACE(fmt::format("A={}, R={}", a, r));
       ExpectCorrectOnEveryTarget({LayerNorm({a}, {r}), GetParam()});
@@ -280,8 +281,10 @@ TEST_P(NormKernel, GivesTheSameBitsForEveryNumberOfThreads) {
 }
 
 TEST_P(NormKernel, GivesTheSameBitsForEveryLayout) {
-  for (const Norm& norm : {LayerNorm({300}, {100}), LayerNorm({3}, {9001}),
-                           GroupNorm(2, 6, {3, 11}, 2), GroupNorm(2, 4, {3, 801}, 1)}) {
+  // Of dense 16-bit tensors one row, or one group, is read while the one before is written.
+  for (const Norm& norm :
+       {LayerNorm({300}, {100}), LayerNorm({3}, {9001}), GroupNorm(2, 6, {3, 11}, 2),
+        GroupNorm(2, 4, {3, 801}, 1), GroupNorm(9, 12, {3, 801}, 4)}) {
     NormCall dense(norm, GetParam());
     dense.Run();
     for (const LayoutKind kind : AllLayoutKinds()) {

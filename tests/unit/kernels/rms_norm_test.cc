@@ -127,8 +127,10 @@ class RmsCall : public KernelCall {
 class RmsNormGradKernel : public testing::TestWithParam<RmsDTypes> {};
 
 TEST_P(RmsNormGradKernel, IsWithinItsBoundForEveryLength) {
-  // Around one and two vectors of 16, the widest there are; blocks are two of them.
-  for (const std::int64_t r : {1, 15, 16, 17, 31, 32, 33, 65, 257, 1000, 4099}) {
+  // Around one and two vectors of 16, the widest there are; blocks are two of them. Then around the
+  // lengths at which the first-level cache is too small for a row.
+  for (const std::int64_t r :
+       {1, 15, 16, 17, 31, 32, 33, 65, 257, 1000, 2304, 2305, 3072, 3073, 4099}) {
     for (const std::int64_t a : {1, 2, 7, 65}) {
       SCOPED_TRACE(fmt::format("A={}, R={}", a, r));
       RmsCall call({a}, {r}, GetParam());
