@@ -209,4 +209,5 @@ def main():
         print('| ' + ' | '.join(cells) + ' |', flush=True)
 
 
-main()
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,171 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""How the kernels of the CPU device scale: with the size of tensors, the number of rows, the length
+of rows and planes, threads; and whether there is a cliff where a strategy changes over.
+
+    scripts/peers/scaling.py > scaling.md
+
+Needs a release build. Every time is a median over interleaved rounds. A share of the copy is of one
+that moves the same bytes from as much memory, in the same round; cold, as in compare.py, above the
+size of the caches.
+"""
+import argparse
+import math
+import os
+import platform
+import statistics
+import sys
+
+sys.dont_write_bytecode = True  # leaves nothing beside the scripts
+from compare import COLD_BYTES, ROOT, SIZES, compulsory_bytes, device
+
+# Sizes of all three tensors together.
+TOTALS = [1 << bits for bits in range(10, 33, 2)]
+LARGE = 16 << 20  # elements
+# Where a strategy changes over, by the extents on both sides: what lies behind should cost as much
+# per element.
+CROSSOVERS = [
+    ('rms_norm_grad', 'float32', '63,8192', '64,8192', 'few rows: split by columns | by rows'),
+    ('rms_norm_grad', 'float32', '4096,2304', '4096,2336', 'first-level cache: one row | two rows'),
+    ('rms_norm_grad', 'bfloat16', '4096,3072', '4096,3104', 'first-level cache: one row | two rows'),
+    ('layer_norm_backward', 'float32', '4096,1824', '4096,1856', 'the same'),
+    ('layer_norm_backward', 'bfloat16', '4096,2304', '4096,2336', 'the same, overlapped | not'),
+    ('rms_norm_grad', 'bfloat16', '128,98304', '128,98336', 'second-level cache: overlapped | not'),
+    ('rms_norm_grad', 'float32', '1360,1024', '1370,1024', 'half the last cache: kept | streamed'),
+    ('rms_norm_grad', 'float32', '169,1024', '172,1024', 'a short call on the thread of the caller | on a queue'),
+    ('group_norm_backward', 'float32', '64,320,63,32', '64,320,64,32', 'short planes | long planes'),
+    ('group_norm_backward', 'bfloat16', '64,320,63,32', '64,320,64,32', 'short planes | long planes'),
+    ('group_norm_backward', 'bfloat16', '16,320,9824,32', '16,320,9856,32',
+     'second-level cache: overlapped | not'),
+    ('batch_norm_elemt_backward', 'float32', '256,256,63', '256,256,64', 'short planes | long planes'),
+]
+
+
+def statistic_of(op, data):
+    return 'float32' if op in ('rms_norm_grad', 'layer_norm_backward') else data
+
+
+class Bench:
+    def __init__(self, options):
+        self.ours = device('ours', options.library)
+        self.copy = device('copy', options.library)
+        self.rounds = options.rounds
+        self.seconds = options.seconds
+
+    def measure(self, op, shape, data, threads):
+        """Seconds of a launch, and of a copy that moves as many bytes."""
+        size = compulsory_bytes(op, shape, data)
+        # One set stays in the caches if it can; several that do not fit do not.
+        sets = 1 if size < COLD_BYTES // 16 else max(2, -(-COLD_BYTES // size)) if size < 1 << 31 else 1
+        for who in (self.ours, self.copy):
+            who.ask(f'threads {threads}')
+        answer = self.ours.ask(f'case {op} {shape} {data} {statistic_of(op, data)} {data} {sets} launch')
+        if answer != 'ok':
+            raise SystemExit(f'{op} {shape} {data}: {answer}')
+        half = max(64, size // 2 // 64 * 64)
+        self.copy.ask(f'case copy {half} float32 float32 float32 {sets} launch')
+        pairs = [(self.ours.time(self.seconds), self.copy.time(self.seconds))
+                 for _ in range(self.rounds)]
+        self.ours.ask('case copy 64 float32 float32 float32 1 launch')
+        return (statistics.median(mine for mine, _ in pairs),
+                statistics.median(copy for _, copy in pairs),
+                statistics.median(copy * size / (2 * half) / mine for mine, copy in pairs))
+
+
+def human(count):
+    for unit in ('B', 'KiB', 'MiB', 'GiB'):
+        if count < 1024:
+            return f'{count:.3g} {unit}'
+        count /= 1024
+    return f'{count:.3g} TiB'
+
+
+def table(title, columns):
+    print(f'\n## {title}\n\n| ' + ' | '.join(columns) + ' |\n|' + ' --- |' * len(columns), flush=True)
+
+
+def row(*cells):
+    print('| ' + ' | '.join(str(cell) for cell in cells) + ' |', flush=True)
+
+
+def times(bench, op, shape, data, threads):
+    mine, _, share = bench.measure(op, shape, data, threads)
+    rate = compulsory_bytes(op, shape, data) / mine * 1e-9
+    return f'{mine * 1e6:.2f}', f'{rate:.1f}', f'{share:.2f}'
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--rounds', type=int, default=5)
+    parser.add_argument('--seconds', type=float, default=0.02, help='of each timing')
+    parser.add_argument('--library', default=ROOT / 'build/release/lib',
+                        help='folder of libnormgrad_cpu.so')
+    parser.add_argument('--most', type=int, default=1 << 32, help='bytes of the largest tensors together')
+    options = parser.parse_args()
+    bench = Bench(options)
+    cores = os.cpu_count()
+    print(f'# Scaling of the CPU device\n\n{platform.machine()}, {cores} cores, Linux {platform.release()}')
+
+    table('Size of the tensors, rows of 1024',
+          ['operator', 'data', 'dy, x and dx', 'µs', 'GB/s', 'of copy'])
+    for op in ('rms_norm_grad', 'layer_norm_backward'):
+        for data in ('float32', 'bfloat16'):
+            for total in TOTALS:
+                if total > options.most:
+                    break
+                cols = min(1024, total // 3 // SIZES[data])
+                rows = max(1, total // 3 // SIZES[data] // cols)
+                row(op, data, human(total), *times(bench, op, f'{rows},{cols}', data, cores))
+
+    table('Length of rows, 16 Mi elements', ['operator', 'data', 'rows × columns', 'µs', 'GB/s', 'of copy'])
+    for op in ('rms_norm_grad', 'layer_norm_backward'):
+        for data in ('float32', 'bfloat16'):
+            for bits in range(4, 21, 2):
+                cols = 1 << bits
+                row(op, data, f'{LARGE // cols} × {cols}',
+                    *times(bench, op, f'{LARGE // cols},{cols}', data, cores))
+
+    table('Length of planes, 16 Mi elements',
+          ['operator', 'data', 'N × C × HW', 'µs', 'GB/s', 'of copy'])
+    for op, groups in (('group_norm_backward', ',32'), ('batch_norm_elemt_backward', '')):
+        for data in ('float32', 'bfloat16'):
+            for bits in range(0, 17, 2):
+                plane = 1 << bits
+                channels = 256 if plane <= 1 << 12 else 64
+                samples = LARGE // plane // channels
+                row(op, data, f'{samples} × {channels} × {plane}',
+                    *times(bench, op, f'{samples},{channels},{plane}{groups}', data, cores))
+
+    table('Number of rows of 8192', ['operator', 'data', 'rows', 'µs', 'µs per row', 'of copy'])
+    for data in ('float32', 'bfloat16'):
+        for bits in range(0, 13):
+            mine, _, share = bench.measure('rms_norm_grad', f'{1 << bits},8192', data, cores)
+            row('rms_norm_grad', data, 1 << bits, f'{mine * 1e6:.2f}', f'{mine * 1e6 / (1 << bits):.3f}',
+                f'{share:.2f}')
+
+    table('Threads', ['operator', 'shape', 'data', 'threads', 'µs', 'gain', 'gain of the copy'])
+    for op, shape in (('rms_norm_grad', '4096,4096'), ('layer_norm_backward', '8192,1024'),
+                      ('group_norm_backward', '32,320,4096,32'), ('batch_norm_elemt_backward', '32,256,3136')):
+        for data in ('float32', 'bfloat16'):
+            alone = None
+            for threads in sorted({1 << bits for bits in range(int(math.log2(cores)) + 1)} | {cores}):
+                mine, copy, _ = bench.measure(op, shape, data, threads)
+                alone = alone or (mine, copy)
+                row(op, shape.replace(',', '×'), data, threads, f'{mine * 1e6:.0f}', f'{alone[0] / mine:.2f}',
+                    f'{alone[1] / copy:.2f}')
+
+    table('Where strategies change over',
+          ['operator', 'data', 'before', 'behind', 'cost per element, behind : before', 'strategies'])
+    for op, data, before, behind, what in CROSSOVERS:
+        first, second = [], []
+        for _ in range(3):
+            for shape, costs in ((before, first), (behind, second)):
+                costs.append(bench.measure(op, shape, data, cores)[0] / compulsory_bytes(op, shape, data))
+        ratios = [b / a for a, b in zip(first, second)]
+        row(op, data, before.replace(',', '×'), behind.replace(',', '×'),
+            f'{statistics.median(ratios):.2f} [{min(ratios):.2f}, {max(ratios):.2f}]', what.replace('|', '→'))
+
+
+if __name__ == '__main__':
+    main()
