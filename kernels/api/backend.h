@@ -9,6 +9,8 @@
 #include <optional>
 #include <string>
 
+#include "normgrad/device.h"
+
 namespace normgrad {
 
 /// A wait's limit; empty waits for ever.
@@ -103,6 +105,10 @@ std::shared_ptr<Mark> MakeMark();
 
 /// How many threads kernels use; 0 for all cores.
 void SetThreads(std::uint32_t threads);
+
+/// Does what normgradMove() promises, for a motion and pointers that it has looked at.
+void Move(normgradMotion motion, void* to, const void* a, const void* b, std::size_t bytes,
+          std::uint32_t times);
 
 }  // namespace backend
 }  // namespace normgrad

@@ -17,6 +17,7 @@
 #include "base/page_pool.h"
 #include "kernels/cpu/backend_queue.h"
 #include "kernels/cpu/copy.h"
+#include "kernels/cpu/move.h"
 #include "kernels/cpu/thread_pool.h"
 
 namespace normgrad::backend {
@@ -110,5 +111,19 @@ std::unique_ptr<Queue> MakeQueue() { return std::make_unique<cpu::HostQueue>(); 
 std::shared_ptr<Mark> MakeMark() { return std::make_shared<cpu::HostMark>(); }
 
 void SetThreads(std::uint32_t threads) { cpu::SetThreads(threads); }
+
+void Move(normgradMotion motion, void* to, const void* a, const void* b, std::size_t bytes,
+          std::uint32_t times) {
+  switch (motion) {
+    case NORMGRAD_READ: {
+      const std::uint64_t sum = cpu::Sum(a, bytes, times);
+      std::memcpy(to, &sum, sizeof sum);
+      return;
+    }
+    case NORMGRAD_COPY: cpu::CachedCopy(to, a, bytes, times); return;
+    case NORMGRAD_STREAMING_COPY: cpu::RepeatedStreamingCopy(to, a, bytes, times); return;
+    case NORMGRAD_STREAMING_TRIAD: cpu::StreamingTriad(to, a, b, bytes, times); return;
+  }
+}
 
 }  // namespace normgrad::backend

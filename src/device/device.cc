@@ -316,4 +316,9 @@ void Device::CopyOnDevice(std::byte* to, const std::byte* from, std::size_t byte
         "aclrtMemcpyAsync");
 }
 
+void Device::Move(normgradMotion motion, std::byte* to, const std::byte* a, const std::byte* b,
+                  std::size_t bytes, std::uint32_t times) const {
+  Check(In(Phase::kCopy, api_.move, motion, to, a, b, bytes, times), "normgradMove");
+}
+
 }  // namespace normgrad

@@ -185,6 +185,12 @@ class Device {
   /// Enqueues a device-to-device copy.
   void CopyOnDevice(std::byte* to, const std::byte* from, std::size_t bytes) const;
 
+  /// Whether the library has Move(), which is an extension of ours.
+  bool CanMove() const { return api_.move != nullptr; }
+  /// Moves device memory as normgradMove() says, and returns when done.
+  void Move(normgradMotion motion, std::byte* to, const std::byte* a, const std::byte* b,
+            std::size_t bytes, std::uint32_t times) const;
+
  private:
   friend class DeviceMemory;
   friend class SideStream;

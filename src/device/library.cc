@@ -68,6 +68,7 @@ DeviceLibrary::DeviceLibrary(std::vector<std::string> paths) : paths_(std::move(
   optional(api_.set_repeatable, "aclSetAclOpExecutorRepeatable");
   optional(api_.set_product, "normgradSetProduct");
   optional(api_.set_threads, "normgradSetThreads");
+  optional(api_.move, "normgradMove");
   optional(api_.faults, "normgradFaults");
   optional(api_.set_fault, "normgradSetFault");
 }

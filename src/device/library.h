@@ -49,6 +49,7 @@ struct Api {
   // Ours only: null in a vendor's library.
   decltype(&::normgradSetProduct) set_product = nullptr;
   decltype(&::normgradSetThreads) set_threads = nullptr;
+  decltype(&::normgradMove) move = nullptr;
   // The faulty device's only.
   decltype(&::normgradFaults) faults = nullptr;
   decltype(&::normgradSetFault) set_fault = nullptr;

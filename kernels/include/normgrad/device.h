@@ -20,6 +20,22 @@ ACL_FUNC_VISIBILITY aclError normgradSetProduct(const char* product);
 /// ACL_ERROR_INVALID_PARAM for more than 1024.
 ACL_FUNC_VISIBILITY aclError normgradSetThreads(uint32_t threads);
 
+/// A way to move memory: the limits that kernels can be held against.
+typedef enum normgradMotion {
+  NORMGRAD_READ = 0,            // adds a's 64-bit words up, and writes the sum, 8 bytes, to `to`
+  NORMGRAD_COPY = 1,            // a to `to`, with ordinary stores
+  NORMGRAD_STREAMING_COPY = 2,  // a to `to`, with stores past the caches
+  NORMGRAD_STREAMING_TRIAD = 3  // a + b to `to`, byte by byte, with stores past the caches
+} normgradMotion;
+
+/// Moves `bytes` bytes `times` times: each of the threads that kernels use works through a share of
+/// its own, as often, and the call returns when all have finished. A READ adds up all it reads,
+/// modulo 2^64, the last word filled up with zeros. Only STREAMING_TRIAD looks at `b`. No alignment
+/// needed; what is written must not overlap what is read. While kernels run there may be one
+/// thread. ACL_ERROR_INVALID_PARAM for a null pointer and an unknown motion.
+ACL_FUNC_VISIBILITY aclError normgradMove(normgradMotion motion, void* to, const void* a,
+                                          const void* b, uint64_t bytes, uint32_t times);
+
 #ifdef __cplusplus
 }
 #endif
