@@ -23,5 +23,7 @@ int DescribeOperators(const Options& options);
 int ShowDevices(const Options& options);
 /// `selftest`: which planted faults are caught, by what.
 int TestSelf(const Options& options);
+/// `roofline`: what memory and caches of this machine can do, as kept or measured.
+int ShowRoofline(const Options& options);
 
 }  // namespace normgrad

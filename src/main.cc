@@ -21,6 +21,7 @@ int Run(const Options& options) {
     case Options::Command::kDescribe: return DescribeOperators(options);
     case Options::Command::kDevices: return ShowDevices(options);
     case Options::Command::kSelftest: return TestSelf(options);
+    case Options::Command::kRoofline: return ShowRoofline(options);
     case Options::Command::kNone: return 0;
   }
   return 0;

@@ -349,8 +349,21 @@ Options ParseOptions(int argc, char** argv) {
           "stands in every report")
       ->type_name("FILE");
 
+  CLI::App* roofline = app.add_subcommand(
+      "roofline", "Show what memory and caches of this machine can do, which is measured once");
+  AddDevice(roofline, &options);
+  roofline->add_flag("--fresh", options.fresh, "measure anew, though one of this machine is kept");
+  roofline->add_flag("--quick", options.quick_roofline, "in no time: for tests")->group("");
+  roofline->add_option("--format", options.roofline_format, "text or json")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->capture_default_str();
+  roofline->footer(
+      "Takes some seconds, on a machine that does nothing else; kept in "
+      "${XDG_CACHE_HOME:-~/.cache}/normgrad-bench.");
+
   std::vector<std::string_view> commands;
-  for (const CLI::App* command : {run, plan, report, merge, worker, describe, devices, selftest}) {
+  for (const CLI::App* command :
+       {run, plan, report, merge, worker, describe, devices, selftest, roofline}) {
     commands.push_back(command->get_name());
   }
   const std::string_view first = argc > 1 ? argv[1] : "-";
@@ -402,6 +415,7 @@ Options ParseOptions(int argc, char** argv) {
                     : worker->parsed()   ? Options::Command::kWorker
                     : describe->parsed() ? Options::Command::kDescribe
                     : selftest->parsed() ? Options::Command::kSelftest
+                    : roofline->parsed() ? Options::Command::kRoofline
                                          : Options::Command::kDevices;
   return options;
 }

@@ -23,7 +23,8 @@ struct Options {
     kWorker,
     kDescribe,
     kDevices,
-    kSelftest
+    kSelftest,
+    kRoofline
   };
   Command command = Command::kNone;
 
@@ -33,7 +34,7 @@ struct Options {
   Shard shard;                          // run, plan
   bool shard_from_environment = false;  // because the user asked for that
 
-  // run, worker, devices
+  // run, worker, devices, selftest, roofline
   std::vector<std::string> device;  // shared objects; empty: the CPU device
   std::int32_t device_id = 0;
 
@@ -76,6 +77,11 @@ struct Options {
   bool try_standards = false;            // look at published standards, too
   std::string selftest_format = "text";  // or "md", "json"
   std::string selftest_record;           // file that keeps the score for the reports; empty: none
+
+  // roofline
+  bool fresh = false;                    // measure though one is kept
+  bool quick_roofline = false;           // in no time: for tests
+  std::string roofline_format = "text";  // or "json"
 
   bool verbose = false;
   bool quiet = false;

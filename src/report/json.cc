@@ -182,6 +182,28 @@ void Fields(T& r, auto&& field) {
   field("dropped_combinations", r.dropped_combinations);
 }
 
+template <Is<RooflineEntry> T>
+void Fields(T& r, auto&& field) {
+  field("threads", r.threads);
+  field("place", r.place);
+  field("bytes_per_thread", r.bytes_per_thread);
+  field("motion", r.motion);
+  field("median_gb_per_s", r.median_gb_per_s);
+  field("q1_gb_per_s", r.q1_gb_per_s);
+  field("q3_gb_per_s", r.q3_gb_per_s);
+  field("copy_fraction", r.copy_fraction);
+}
+
+template <Is<Roofline> T>
+void Fields(T& r, auto&& field) {
+  field("identity", r.identity);
+  field("measured_utc", r.measured_utc);
+  field("rounds", r.rounds);
+  field("quick", r.quick);
+  field("copy_only", r.copy_only);
+  field("entries", r.entries);
+}
+
 template <Is<SelftestCatch> T>
 void Fields(T& r, auto&& field) {
   field("check", r.check);
@@ -359,6 +381,19 @@ void Read(const ParsedJson& json, const char* name, T& value) {
   }
 }
 
+/// Reads an object of at most `most_bytes`, called `name` in messages.
+template <typename T>
+T FromJson(std::string_view json, const char* name, std::size_t most_bytes) {
+  if (json.size() > most_bytes) {
+    throw Error("{}: {} bytes: expected at most {}", name, json.size(), most_bytes);
+  }
+  const ParsedJson parsed = ParsedJson::parse(json, nullptr, /*allow_exceptions=*/false);
+  if (parsed.is_discarded()) throw Error("{}: not JSON: expected one JSON object", name);
+  T value;
+  Read(parsed, name, value);
+  return value;
+}
+
 /// A record of the kind of that index.
 template <std::size_t kKind = 0>
 JournalRecord EmptyRecord(std::size_t kind) {
@@ -436,15 +471,14 @@ std::string ToJson(const Result& result) { return Dump(Write(result)); }
 
 std::string SelftestJson(const SelftestReport& report) { return Dump(Write(report), 1) + '\n'; }
 
+std::string RooflineToJson(const Roofline& roofline) { return Dump(Write(roofline), 1) + '\n'; }
+
+Roofline RooflineFromJson(std::string_view json) {
+  return FromJson<Roofline>(json, "roofline", kMaxRooflineBytes);
+}
+
 Result ResultFromJson(std::string_view json) {
-  if (json.size() > kMaxResultBytes) {
-    throw Error("result: {} bytes: expected at most {}", json.size(), kMaxResultBytes);
-  }
-  const ParsedJson parsed = ParsedJson::parse(json, nullptr, /*allow_exceptions=*/false);
-  if (parsed.is_discarded()) throw Error("result: not JSON: expected one JSON object");
-  Result result;
-  Read(parsed, "result", result);
-  return result;
+  return FromJson<Result>(json, "result", kMaxResultBytes);
 }
 
 std::string RecordToJson(const JournalRecord& record) {

@@ -7,6 +7,7 @@
 
 #include "report/journal.h"
 #include "report/result.h"
+#include "report/roofline.h"
 #include "report/selftest.h"
 
 namespace normgrad {
@@ -23,6 +24,15 @@ std::string ToJson(const Result& result);
 
 /// A JSON object with every field of `report` under its own name, on lines of its own.
 std::string SelftestJson(const SelftestReport& report);
+
+/// The same of a roofline.
+std::string RooflineToJson(const Roofline& roofline);
+
+/// The longest text RooflineFromJson() reads: a hundred times what any machine needs.
+inline constexpr std::size_t kMaxRooflineBytes = std::size_t{1} << 20;
+
+/// The inverse of RooflineToJson(). Unknown fields are ignored; throws Error as ResultFromJson().
+Roofline RooflineFromJson(std::string_view json);
 
 /// The longest text ResultFromJson() reads: a hundred times what any case says.
 inline constexpr std::size_t kMaxResultBytes = std::size_t{1} << 20;

@@ -12,16 +12,6 @@
 namespace normgrad {
 namespace {
 
-/// Quantile by linear interpolation between order statistics (Hyndman and Fan's type 7).
-double Quantile(std::vector<double> values, double q) {
-  if (values.empty()) return 0;
-  std::ranges::sort(values);
-  const double position = q * static_cast<double>(values.size() - 1);
-  const auto below = static_cast<std::size_t>(position);
-  const std::size_t above = std::min(below + 1, values.size() - 1);
-  return std::lerp(values[below], values[above], position - std::floor(position));
-}
-
 double FirstQuartile(const std::vector<double>& values) { return Quantile(values, 0.25); }
 double ThirdQuartile(const std::vector<double>& values) { return Quantile(values, 0.75); }
 
@@ -65,6 +55,15 @@ benchmark::IterationCount LaunchesPerRepetition(const TimingOptions& options,
 }
 
 }  // namespace
+
+double Quantile(std::vector<double> values, double q) {
+  if (values.empty()) return 0;
+  std::ranges::sort(values);
+  const double position = q * static_cast<double>(values.size() - 1);
+  const auto below = static_cast<std::size_t>(position);
+  const std::size_t above = std::min(below + 1, values.size() - 1);
+  return std::lerp(values[below], values[above], position - std::floor(position));
+}
 
 TimingResult MeasureRepeated(const TimingOptions& options, const std::string& name,
                              const std::function<double()>& sample) {

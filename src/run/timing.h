@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "report/result.h"
 
@@ -22,5 +23,9 @@ struct TimingOptions {
 /// Exceptions of `sample` pass through. One measurement at a time per process.
 TimingResult MeasureRepeated(const TimingOptions& options, const std::string& name,
                              const std::function<double()>& sample);
+
+/// Quantile `q` by linear interpolation between order statistics (Hyndman and Fan's type 7); 0 of
+/// no values.
+double Quantile(std::vector<double> values, double q);
 
 }  // namespace normgrad
