@@ -39,6 +39,7 @@
 #include "run/orphans.h"
 #include "run/plan.h"
 #include "run/recorder.h"
+#include "run/roofline.h"
 #include "run/run.h"
 #include "selftest_record.h"
 #include "utc.h"
@@ -117,6 +118,16 @@ struct Workplace {
   std::vector<std::unique_ptr<Executor>> executors{};
 };
 
+/// What is known of the machine, for a run that times something; empty for others.
+std::string RooflineOf(const Options& options, const Sweep& sweep, const Workplace& place) {
+  const bool timed = std::ranges::any_of(sweep.cases, [](const Case& the_case) {
+    return std::ranges::find(the_case.checks, "throughput") != the_case.checks.end();
+  });
+  if (!timed) return "";
+  return KnownRoofline(RooflineIdentity(DevicePaths(options), place.device_description),
+                       [](const char* name) { return std::getenv(name); });
+}
+
 RunInfo Describe(const Options& options, const Sweep& sweep, const Plan& plan,
                  const Workplace& place) {
   RunInfo info;
@@ -132,6 +143,7 @@ RunInfo Describe(const Options& options, const Sweep& sweep, const Plan& plan,
   info.arithmetic = fmt::format("ftz {}, rounding {}{}", options.ftz, options.rounding,
                                 options.saturates ? ", saturating" : "");
   info.selftest = SelftestOfThisBuild();
+  info.roofline = RooflineOf(options, sweep, place);
   info.oracle_gradient_error = WorstGradientError(sweep);
   info.repeats = static_cast<std::uint64_t>(options.repeats);
   info.threads = options.threads != 0 ? options.threads : UsableCores();

@@ -167,6 +167,7 @@ void Fields(T& r, auto&& field) {
   field("standard", r.standard);
   field("arithmetic", r.arithmetic);
   field("selftest", r.selftest);
+  field("roofline", r.roofline);
   field("oracle_gradient_error", r.oracle_gradient_error);
   field("repeats", r.repeats);
   field("threads", r.threads);

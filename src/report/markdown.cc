@@ -256,6 +256,7 @@ std::string MarkdownHead(const RunInfo& info) {
   row("oracle",
       fmt::format("gradients differ from its forward pass by {:.2g}", info.oracle_gradient_error));
   row("self-test", info.selftest.empty() ? "none of this build" : info.selftest);
+  if (!info.roofline.empty()) row("roofline", info.roofline);
   row("plan", info.shards > 1
                   ? fmt::format("{}, shard {} of {}", info.plan_hash, info.shard, info.shards)
                   : info.plan_hash);

@@ -231,6 +231,7 @@ struct RunInfo {
   std::string standard = "derived";   // decides accuracy: the derived bound, or a published one
   std::string arithmetic{};           // what the device may do: "ftz allow, rounding rne"
   std::string selftest{};             // score of this build; empty where it has none
+  std::string roofline{};             // of this machine, if one is kept; empty if nothing is timed
   double oracle_gradient_error = 0;   // oracle against differences of its forward pass, relative
   std::uint64_t repeats = 0;          // plain launches per determinism mode
   std::uint64_t threads = 0;          // of the oracle and of a CPU device

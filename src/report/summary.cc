@@ -227,6 +227,8 @@ std::string Summary(const Overview& overview, std::span<const std::filesystem::p
   text += Counts(totals) + Incidents(overview) + UnjudgedCases(overview) + Margins(overview) +
           Standards(overview) + CoverageTable(overview) + Deviations(overview) +
           Throughput(overview);
+  if (!info.roofline.empty())
+    text += fmt::format("\nRoofline of this machine\n  {}\n", OneLine(info.roofline));
   if (!info.selftest.empty())
     text += fmt::format("\nSelf-test of this build\n  {}\n", info.selftest);
   if (!files.empty()) text += "\nReports\n";

@@ -27,6 +27,7 @@ RunInfo SampleInfo() {
       .host = "Example CPU, 2 cores, 8 GiB, Linux 6.1",
       .profile = "expanded",
       .arithmetic = "ftz allow, rounding rne",
+      .roofline = "copy 59.1 GB/s, read 48.9, triad 58.7 with 2 threads, measured 2026-11-28",
       .oracle_gradient_error = 3e-9,
       .repeats = 5,
       .threads = 2,
