@@ -30,8 +30,10 @@ std::optional<Roofline> Kept(const std::filesystem::path& file, const std::strin
   return std::nullopt;
 }
 
-/// A machine without a place for it is measured every time.
+/// A machine without a place for it is measured every time, and so is one that was busy.
 void Keep(const std::optional<std::filesystem::path>& file, const Roofline& roofline) try {
+  const std::string busy = roofline.quick ? "" : WhyCoresWereBusy(roofline);
+  if (!busy.empty()) throw Error("{}", busy);
   if (!file) throw Error("neither XDG_CACHE_HOME nor HOME names a folder");
   SaveRoofline(*file, roofline);
 } catch (const Error& error) {

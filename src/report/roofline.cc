@@ -38,6 +38,22 @@ const RooflineEntry* Find(const Roofline& roofline, std::string_view motion) {
 
 }  // namespace
 
+std::string WhyCoresWereBusy(const Roofline& roofline) {
+  constexpr double kLeast = 0.75;
+  const RooflineEntry* alone = nullptr;
+  for (const RooflineEntry& entry : roofline.entries) {
+    if (entry.place != "L1" || entry.motion != "read") continue;
+    if (entry.threads == 1) alone = &entry;
+    if (alone == nullptr) continue;
+    const double share = entry.median_gb_per_s / static_cast<double>(entry.threads);
+    if (share >= kLeast * alone->median_gb_per_s) continue;
+    return fmt::format(
+        "cores were busy: {} threads read {:.2f} times what one reads from its first-level cache",
+        entry.threads, entry.median_gb_per_s / alone->median_gb_per_s);
+  }
+  return "";
+}
+
 std::string RooflineText(const Roofline& roofline) {
   std::string text =
       fmt::format("machine   {}\nmeasured  {} in {}{}\n\n", OneLine(roofline.identity),

@@ -34,6 +34,10 @@ struct Roofline {
   bool operator==(const Roofline&) const = default;
 };
 
+/// Why a measurement says little about the machine: threads that have cores to themselves read from
+/// their own first-level caches as fast as one alone does. Empty if they did.
+std::string WhyCoresWereBusy(const Roofline& roofline);
+
 /// The roofline as a table. Safe for a terminal whatever a file made it say.
 std::string RooflineText(const Roofline& roofline);
 

@@ -99,7 +99,10 @@ class JournalTest(BenchTest):
         self.write("long.yaml", LONG)
         process = self.start("run", "long.yaml", "--report", "out", "--device", FAULTY,
                              NORMGRAD_FAULT="hang")
-        self.wait_until(self.journal().exists, "the journal is there")
+        # From its first case on it writes no more: that one hangs.
+        self.wait_until(lambda: self.journal().exists() and '{"started"' in
+                        self.journal().read_text() and (self.folder / "out/report.csv").exists(),
+                        "the first case has begun")
         for command in (["run", "--resume", "out"], ["run", "long.yaml", "--report", "out"],
                         ["report", "out"]):
             self.refused("out/journal.jsonl: (another process|a run) is writing to it: ", *command)

@@ -71,6 +71,16 @@ TEST(Roofline, OfACopyAloneSaysNoThreads) {
   EXPECT_THAT(RooflineText(Sample()), Not(HasSubstr("no other motion")));
 }
 
+TEST(Roofline, TellsCoresThatWereBusy) {
+  Roofline roofline = Sample();
+  EXPECT_EQ(WhyCoresWereBusy(roofline), "") << "nothing to compare with";
+  roofline.entries.insert(roofline.entries.begin(), Entry(1, "L1", "read", 250));
+  EXPECT_EQ(WhyCoresWereBusy(roofline), "");
+  roofline.entries.back() = Entry(2, "L1", "read", 260);
+  EXPECT_EQ(WhyCoresWereBusy(roofline),
+            "cores were busy: 2 threads read 1.04 times what one reads from its first-level cache");
+}
+
 TEST(Roofline, IsATableOfEveryEntry) {
   const std::string text = RooflineText(Sample());
   EXPECT_THAT(text, HasSubstr("      2  L1            16 KiB  read               480.0   479.0"
