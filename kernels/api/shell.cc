@@ -170,8 +170,9 @@ struct Request {
   bool operator==(const Request&) const = default;
 };
 
-// As long as waking up another thread takes, in bytes of tensors.
-constexpr std::size_t kShortBytes = std::size_t{1} << 21;
+// In bytes of tensors: a few times as long as waking up another thread takes, which would be most of
+// the time of a call that is not much longer.
+constexpr std::size_t kShortBytes = std::size_t{1} << 23;
 
 bool IsShort(const Call& call) {
   std::size_t bytes = 0;

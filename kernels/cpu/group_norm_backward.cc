@@ -27,16 +27,17 @@
 namespace normgrad::cpu {
 namespace {
 
-// Shorter planes are columns of rows.
-constexpr std::size_t kMinPlaneElements = 64;
+// Shorter planes are columns of rows: measured, in bytes.
+constexpr std::size_t kMinPlaneBytes = 256;
 
 /// Extents of a call. Everything in the workspace is a function of them.
 struct Extents {
-  explicit Extents(const Dims& dims)
-      : samples(Count("N", dims)),
-        channels(Count("C", dims)),
-        groups(Count("G", dims)),
-        plane(Count("*S", dims)),
+  explicit Extents(const Launch& launch)
+      : samples(Count("N", launch.dims)),
+        channels(Count("C", launch.dims)),
+        groups(Count("G", launch.dims)),
+        plane(Count("*S", launch.dims)),
+        uses_rows(plane * SizeOf(launch.tensors[0].dtype) < kMinPlaneBytes),
         group_channels(channels / groups),
         group_elements(group_channels * plane),
         pieces(DivideUp(plane, kPieceElements)) {}
@@ -45,12 +46,12 @@ struct Extents {
   std::size_t channels;
   std::size_t groups;  // of one sample
   std::size_t plane;   // elements of one channel of one sample
+  bool uses_rows;      // see ShortPlanes
   std::size_t group_channels;
   std::size_t group_elements;
   std::size_t pieces;  // of a plane
 
   std::size_t Elements() const { return samples * channels * plane; }
-  bool UsesRows() const { return plane < kMinPlaneElements; }
 };
 
 /// What both ways to walk the groups need.
@@ -81,7 +82,7 @@ class LongPlanes {
   }
 
   explicit LongPlanes(const Launch& launch)
-      : e_(launch.dims),
+      : e_(launch),
         tensors_(launch),
         kernels_(PlaneKernelsFor(tensors_.data.Common())),
         sums_(reinterpret_cast<PlaneSums*>(launch.workspace)),
@@ -277,7 +278,7 @@ class ShortPlanes {
   }
 
   explicit ShortPlanes(const Launch& launch)
-      : e_(launch.dims),
+      : e_(launch),
         plan_(e_),
         tensors_(launch),
         kernels_(LayerNormRowKernels(tensors_.data.Common())),
@@ -421,13 +422,13 @@ class ShortPlanes {
 };
 
 std::uint64_t WorkspaceBytes(const Launch& launch) {
-  const Extents e(launch.dims);
+  const Extents e(launch);
   if (e.Elements() == 0) return 0;
-  return e.UsesRows() ? ShortPlanes::WorkspaceBytes(e) : LongPlanes::WorkspaceBytes(e);
+  return e.uses_rows ? ShortPlanes::WorkspaceBytes(e) : LongPlanes::WorkspaceBytes(e);
 }
 
 void Run(const Launch& launch) {
-  const Extents e(launch.dims);
+  const Extents e(launch);
   if (e.Elements() == 0) {
     const Tensors tensors(launch);
     if (!tensors.WantsSums()) return;  // no tensor bounds the number of channels then
@@ -435,7 +436,7 @@ void Run(const Launch& launch) {
       tensors.dgamma.Set(c, 0);
       tensors.dbeta.Set(c, 0);
     }
-  } else if (e.UsesRows()) {
+  } else if (e.uses_rows) {
     ShortPlanes(launch).Run();
   } else {
     LongPlanes(launch).Run();
