@@ -170,8 +170,8 @@ struct Request {
   bool operator==(const Request&) const = default;
 };
 
-// In bytes of tensors: a few times as long as waking up another thread takes, which would be most of
-// the time of a call that is not much longer.
+// In bytes of tensors: a few times as long as waking up another thread takes, which would be most
+// of the time of a call that is not much longer.
 constexpr std::size_t kShortBytes = std::size_t{1} << 23;
 
 bool IsShort(const Call& call) {

@@ -54,8 +54,9 @@ double Magnitude(const Format& format, std::uint32_t bits) {
   // A power of two of a narrow format is a normal float64. std::ldexp() would be the slowest part
   // of a kernel that reads a statistic per row.
   constexpr int kBias = 1023, kFractionBits = 52;
-  const auto power = static_cast<std::uint64_t>(exponent - format.significand_bits + kBias);
-  return static_cast<double>(significand) * std::bit_cast<double>(power << kFractionBits);
+  const std::int64_t power = std::int64_t{exponent} - format.significand_bits + kBias;
+  return static_cast<double>(significand) *
+         std::bit_cast<double>(static_cast<std::uint64_t>(power) << kFractionBits);
 }
 
 std::uint32_t Encode(const Format& format, double value) {
