@@ -130,6 +130,18 @@ void AddDevice(CLI::App* command, Options* options) {
       ->type_name("N");
 }
 
+/// A path that is empty, of a variable that is not set, must not stand for the built-in device.
+void RequireDevicePaths(const CLI::App& command, const Options& options) {
+  const CLI::Option* const device = command.get_option_no_throw("--device");
+  if (device == nullptr || device->count() == 0) return;
+  const auto& paths = options.device;
+  if (!paths.empty() && std::ranges::find(paths, "") == paths.end()) return;
+  throw Error(
+      "--device '{}': an empty path: expected those of shared objects, or no --device for "
+      "the built-in CPU device",
+      fmt::join(paths, ","));
+}
+
 /// What decides how a case is answered, besides its device.
 void AddAnswering(CLI::App* command, Options* options, std::string* profile) {
   AddNumber<unsigned>(command, "--threads", &options->threads, 0, 1024,
@@ -393,7 +405,8 @@ Options ParseOptions(int argc, char** argv) {
       throw Error("sweeps is required; see normgrad-bench {} --help", command->get_name());
     }
   }
-  if (!shard.empty()) {
+  // Typed and empty, of a variable that is not set, is no wish for the whole plan.
+  if (run->count("--shard") + plan->count("--shard") > 0) {
     options.shard = ParseShard(shard, [](const char* name) { return std::getenv(name); });
     options.shard_from_environment = shard.starts_with("env");
   }
@@ -406,6 +419,7 @@ Options ParseOptions(int argc, char** argv) {
     throw Error("--max-seconds {}: only a process can be stopped: leave --isolate on",
                 options.max_seconds);
   }
+  for (const CLI::App* command : app.get_subcommands()) RequireDevicePaths(*command, options);
   FindStandard(options.standard);
   options.profile = profile == Name(Profile::kCentred) ? Profile::kCentred : Profile::kExpanded;
   options.command = run->parsed()        ? Options::Command::kRun

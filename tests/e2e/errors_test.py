@@ -53,6 +53,16 @@ class ErrorTest(BenchTest):
         self.refused("./lib.so: cannot be opened as a device library: ./lib.so: invalid ELF header",
                      "sweep.yaml", "--device", "./lib.so")
 
+    def test_a_device_of_a_variable_that_is_not_set(self):
+        self.write("sweep.yaml", SWEEP)
+        self.refused("--device '': an empty path: expected those of shared objects, or no --device for "
+                     "the built-in CPU device", "sweep.yaml", "--device", "")
+
+    def test_a_shard_of_a_variable_that_is_not_set(self):
+        self.write("sweep.yaml", SWEEP)
+        self.refused("--shard : expected <which>/<how many>, as in 2/4, env, or env/<how many>",
+                     "sweep.yaml", "--shard", "")
+
     def test_a_library_that_does_not_exist(self):
         self.write("sweep.yaml", SWEEP)
         self.refused("./no.so: cannot be opened as a device library: ./no.so: cannot open shared "
