@@ -156,9 +156,8 @@ class LongPlanes {
   /// Whether one group's dx is best written while the next one is read. Measured: of 16-bit data,
   /// as long as both groups fit into three quarters of a common second-level cache (see RowPass).
   bool Overlaps() const {
-    constexpr std::size_t kMostBytes = std::size_t{768} << 10;
     const std::size_t element_bytes = SizeOf(tensors_.data.Common());
-    return element_bytes == 2 && 4 * e_.group_elements * element_bytes <= kMostBytes &&
+    return element_bytes == 2 && 4 * e_.group_elements * element_bytes <= kMostOverlapBytes &&
            tensors_.data.InPlace() && tensors_.data.HasDx();
   }
 

@@ -53,13 +53,11 @@ class RunSums {
     b_.Add(dy.b, Normalized(x.b, mean_, rstd_));
   }
 
-  /// Asks for the block that lies `ahead` elements behind that from element `i` on.
-  HWY_INLINE void Fetch(std::size_t i, std::size_t ahead) const {
-    constexpr std::size_t kLine = 64 / sizeof(typename Format::Element);
-    for (std::size_t k = i + ahead; k < i + ahead + kBlock; k += kLine) {
-      __builtin_prefetch(dy_ + k);
-      __builtin_prefetch(x_ + k);
-    }
+  /// Asks for the block that lies kAheadBytes behind that from element `i` on.
+  HWY_INLINE void FetchAhead(std::size_t i) const {
+    constexpr std::size_t kAhead = kAheadBytes / sizeof(typename Format::Element);
+    Prefetch<Format, 1>(dy_ + i + kAhead);
+    Prefetch<Format, 1>(x_ + i + kAhead);
   }
 
   /// Adds the blocks from element `i` on, and what is left. The sums of all.
@@ -196,17 +194,13 @@ void GradientOfRun(const PlaneRun& run, const Coefficients& coefficients) {
   GradientOfRun<Format>(run, coefficients, [](std::size_t) HWY_ATTR {});
 }
 
-/// How far ahead of the loads memory is asked for. The loads of two runs fill the load queue of a
-/// core long before those of memory have come.
-constexpr std::size_t kAheadBytes = std::size_t{4} << 10;
-
 template <class Format>
 PlaneSums SumsBeside(const PlaneRun& next, float mean, float rstd, const PlaneRun& run,
                      const PlaneCoefficients& coefficients) {
   RunSums<Format> sums(next, mean, rstd);
   const std::size_t done =
       GradientOfRun<Format>(run, Uniform(coefficients), [&](std::size_t i) HWY_ATTR {
-        sums.Fetch(i, kAheadBytes / sizeof(typename Format::Element));
+        sums.FetchAhead(i);
         sums.Add(i);
       });
   return sums.Rest(done);

@@ -24,13 +24,6 @@
 HWY_BEFORE_NAMESPACE();
 namespace normgrad::cpu::HWY_NAMESPACE {
 
-/// Asks for one block of elements to be brought into the cache of that level.
-template <class Format, int kLevel>
-HWY_INLINE void Prefetch(const typename Format::Element* block) {
-  constexpr std::size_t kLine = 64 / sizeof *block;
-  for (std::size_t i = 0; i < kBlock; i += kLine) __builtin_prefetch(block + i, 0, 4 - kLevel);
-}
-
 /// The sums of kRows rows while their blocks are walked.
 template <class Policy, class Format, std::size_t kRows>
 struct Accumulator {
@@ -214,9 +207,7 @@ void GradientRows(const RowTile& tile) {
 template <class Policy, class Format, StoreKind kKind>
 void OverlapRows(RowTile& next, const RowTile& tile) {
   using Element = typename Format::Element;
-  // How far ahead of the loads memory is asked for: the loads of two rows fill the load queue of a
-  // core long before those of memory have come.
-  constexpr std::size_t kAhead = (std::size_t{4} << 10) / sizeof(Element);
+  constexpr std::size_t kAhead = kAheadBytes / sizeof(Element);
   Accumulator<Policy, Format, 1> accumulator(next);
   const Differentiator<Policy, Format, 1> differentiator(tile);
   const Element* const next_dy[1] = {Elements<Format>(next.dy[0])};

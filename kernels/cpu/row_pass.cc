@@ -232,8 +232,7 @@ class Call {
   /// common second-level cache, and vectors of columns into the first-level one or there are but
   /// two. In float32 the first-level cache has too little room for both.
   bool Overlaps() const {
-    constexpr std::size_t kMostBytes = std::size_t{768} << 10;
-    return dy_.ElementBytes() == 2 && 4 * cols_ * dy_.ElementBytes() <= kMostBytes &&
+    return dy_.ElementBytes() == 2 && 4 * cols_ * dy_.ElementBytes() <= kMostOverlapBytes &&
            (FitsFirstLevel(cols_) || pass_.column_sums == 1) && dense_ && dx_.Present();
   }
 
