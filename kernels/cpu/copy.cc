@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstring>
 #include <fstream>
 
 #undef HWY_TARGET_INCLUDE
@@ -12,6 +11,7 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "kernels/cpu/copy-inl.h"
 #include "kernels/cpu/thread_pool.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -19,25 +19,7 @@ namespace normgrad::cpu::HWY_NAMESPACE {
 
 void CopyRange(std::uint8_t* HWY_RESTRICT dst, const std::uint8_t* HWY_RESTRICT src,
                std::size_t bytes) {
-  namespace hn = hwy::HWY_NAMESPACE;
-  const hn::ScalableTag<std::uint8_t> d;
-  const std::size_t n = hn::Lanes(d);
-  // Streaming stores need whole vectors; what is left at both ends goes through the cache.
-  const std::size_t misaligned = reinterpret_cast<std::uintptr_t>(dst) % n;
-  const std::size_t head = std::min(bytes, misaligned == 0 ? 0 : n - misaligned);
-  std::memcpy(dst, src, head);
-  std::size_t i = head;
-  for (; i + 4 * n <= bytes; i += 4 * n) {
-    const auto v0 = hn::LoadU(d, src + i);
-    const auto v1 = hn::LoadU(d, src + i + n);
-    const auto v2 = hn::LoadU(d, src + i + 2 * n);
-    const auto v3 = hn::LoadU(d, src + i + 3 * n);
-    hn::Stream(v0, d, dst + i);
-    hn::Stream(v1, d, dst + i + n);
-    hn::Stream(v2, d, dst + i + 2 * n);
-    hn::Stream(v3, d, dst + i + 3 * n);
-  }
-  std::memcpy(dst + i, src + i, bytes - i);
+  CopyVectors<StoreKind::kStreamed>(dst, src, bytes);
   hwy::FlushStream();
 }
 

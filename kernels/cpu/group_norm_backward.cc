@@ -296,8 +296,9 @@ class ShortPlanes {
   }
 
  private:
-  /// How a call is split: into ranges of samples, and each of these into ranges of groups. Every
-  /// range of samples leaves sums behind, to be written and read once more.
+  /// How a call is split: into ranges of samples, whose elements are adjacent, and only where there
+  /// are too few of those, each into ranges of groups. Every range of samples leaves sums behind,
+  /// to be written and read once more.
   struct Plan {
     std::size_t padded;  // length of a vector with one float for every element of a group
     std::size_t part_samples;
@@ -305,13 +306,13 @@ class ShortPlanes {
     std::size_t part_groups;
     std::size_t group_parts;
 
-    explicit Plan(const Extents& e)
-        : padded(RoundUp(e.group_elements, kColumnPadding)),
-          part_samples(
-              std::min(e.samples, std::max(kMinPartSamples, DivideUp(e.samples, kMaxParts)))),
-          sample_parts(DivideUp(e.samples, part_samples)),
-          part_groups(DivideUp(kMinPartElements, part_samples * e.group_elements)),
-          group_parts(DivideUp(e.groups, part_groups)) {}
+    explicit Plan(const Extents& e) : padded(RoundUp(e.group_elements, kColumnPadding)) {
+      const std::size_t parts = std::min(kMaxParts, DivideUp(e.Elements(), kMinPartElements));
+      part_samples = std::min(e.samples, std::max(kMinPartSamples, DivideUp(e.samples, parts)));
+      sample_parts = DivideUp(e.samples, part_samples);
+      part_groups = DivideUp(e.groups, DivideUp(parts, sample_parts));
+      group_parts = DivideUp(e.groups, part_groups);
+    }
 
     /// One float for every element of a sample.
     std::size_t VectorLength(const Extents& e) const { return e.groups * padded; }
@@ -350,15 +351,56 @@ class ShortPlanes {
     PlaneTensors::Buffers buffers(tensors_.data);
     const std::size_t first = sample_part * plan_.part_samples;
     const std::size_t end = std::min(e_.samples, first + plan_.part_samples);
+    const std::size_t first_group = group_part * plan_.part_groups;
+    const std::size_t end_group = std::min(e_.groups, first_group + plan_.part_groups);
+    const auto take = [&](std::size_t first_set, std::size_t end_set) {
+      if (e_.group_elements <= kernels_.most_short_cols) {
+        return TakeShortRows(sample_part, first_set, end_set, &buffers);
+      }
+      for (std::size_t set = first_set; set < end_set; ++set) Row(sample_part, set, &buffers);
+    };
+    if (plan_.group_parts == 1) return take(first * e_.groups, end * e_.groups);
     for (std::size_t n = first; n < end; ++n) {
-      ForEachGroup(group_part, [&](std::size_t g) { Row(sample_part, n, g, &buffers); });
+      take(n * e_.groups + first_group, n * e_.groups + end_group);
     }
   }
 
+  /// Groups [first, end) of all samples' groups, many at a time.
+  void TakeShortRows(std::size_t sample_part, std::size_t first, std::size_t end,
+                     PlaneTensors::Buffers* buffers) const {
+    constexpr std::size_t kRows = 512;
+    std::array<std::array<float, kRows>, kMaxSums> statistics;
+    ShortRows rows;
+    rows.cols = e_.group_elements;
+    rows.gamma = gamma_;
+    rows.slots = e_.groups;
+    rows.slot_stride = plan_.padded;
+    for (std::size_t i = 0; i < kMaxSums; ++i) {
+      rows.statistics[i] = statistics[i].data();
+      rows.column_sums[i] = Sums(sample_part, i, 0);
+    }
+    const std::size_t most = std::min(kRows, tensors_.data.RunLimit(kRows * rows.cols) / rows.cols);
+    for (std::size_t set = first; set < end; set += rows.rows) {
+      rows.rows = std::min(most, end - set);
+      const std::size_t at = set * rows.cols;
+      const PlaneRun run = tensors_.data.Read(at, rows.rows * rows.cols, buffers);
+      rows.dy = run.dy;
+      rows.x = run.x;
+      rows.dx = tensors_.data.HasDx() ? run.dx : nullptr;
+      rows.spare = tensors_.data.InPlace() ? e_.Elements() - at - run.count : 0;
+      rows.stream = run.stream;
+      rows.first_slot = set % e_.groups;
+      tensors_.mean.Read(set, rows.rows, statistics[0].data());
+      tensors_.rstd.Read(set, rows.rows, statistics[1].data());
+      kernels_.short_rows(rows);
+      if (tensors_.data.HasDx()) tensors_.data.Write(run, at, buffers);
+    }
+    hwy::FlushStream();
+  }
+
   /// One group of one sample, piece by piece.
-  void Row(std::size_t sample_part, std::size_t n, std::size_t g,
-           PlaneTensors::Buffers* buffers) const {
-    const std::size_t set = n * e_.groups + g;
+  void Row(std::size_t sample_part, std::size_t set, PlaneTensors::Buffers* buffers) const {
+    const std::size_t g = set % e_.groups;
     RowTile tile;
     tile.rows = 1;
     tile.statistics[0] = {tensors_.mean[set], tensors_.rstd[set]};

@@ -11,13 +11,12 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "kernels/cpu/copy-inl.h"
 #include "kernels/cpu/copy.h"
 #include "kernels/cpu/thread_pool.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace normgrad::cpu::HWY_NAMESPACE {
-
-namespace hn = hwy::HWY_NAMESPACE;
 
 std::uint64_t SumRange(const std::uint8_t* src, std::size_t bytes) {
   std::size_t i = 0;
@@ -52,20 +51,7 @@ std::uint64_t SumRange(const std::uint8_t* src, std::size_t bytes) {
 
 void CachedCopyRange(std::uint8_t* HWY_RESTRICT dst, const std::uint8_t* HWY_RESTRICT src,
                      std::size_t bytes) {
-  const hn::ScalableTag<std::uint8_t> d;
-  const std::size_t n = hn::Lanes(d);
-  std::size_t i = 0;
-  for (; i + 4 * n <= bytes; i += 4 * n) {
-    const auto v0 = hn::LoadU(d, src + i);
-    const auto v1 = hn::LoadU(d, src + i + n);
-    const auto v2 = hn::LoadU(d, src + i + 2 * n);
-    const auto v3 = hn::LoadU(d, src + i + 3 * n);
-    hn::StoreU(v0, d, dst + i);
-    hn::StoreU(v1, d, dst + i + n);
-    hn::StoreU(v2, d, dst + i + 2 * n);
-    hn::StoreU(v3, d, dst + i + 3 * n);
-  }
-  std::memcpy(dst + i, src + i, bytes - i);
+  CopyVectors<StoreKind::kCached>(dst, src, bytes);
 }
 
 void AddBytes(std::uint8_t* dst, const std::uint8_t* a, const std::uint8_t* b, std::size_t bytes) {

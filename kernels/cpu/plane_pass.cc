@@ -10,6 +10,7 @@
 #include <hwy/highway.h>
 
 #include "kernels/cpu/centred-inl.h"
+#include "kernels/cpu/convert.h"
 #include "kernels/cpu/split.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -222,13 +223,6 @@ void GradientPerElement(const PlaneRun& run, const float* fields, std::size_t st
   GradientOfRun<Float32Format>(run, PerElement{fields, stride});
 }
 
-void Widen(DType dtype, const std::byte* from, std::size_t count, float* to) {
-  ToFloats(dtype, from, count, to);
-}
-void Narrow(const float* from, std::size_t count, DType dtype, std::byte* to) {
-  FromFloats(from, count, dtype, to);
-}
-
 }  // namespace normgrad::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -238,8 +232,6 @@ namespace {
 
 HWY_EXPORT(KernelsFor);
 HWY_EXPORT(GradientPerElement);
-HWY_EXPORT(Widen);
-HWY_EXPORT(Narrow);
 
 constexpr std::size_t kFields = sizeof(PlaneCoefficients) / sizeof(float);
 
@@ -303,8 +295,7 @@ const std::byte* PlaneTensors::Read(const RowView& view, std::size_t first, std:
                                     std::byte* gathered, std::byte* converted) const {
   const std::byte* const elements = view.Read(0, first, count, gathered);
   if (view.Type() == common_) return elements;
-  HWY_DYNAMIC_DISPATCH(Widen)
-  (view.Type(), elements, count, reinterpret_cast<float*>(converted));
+  Widen(view.Type(), elements, count, reinterpret_cast<float*>(converted));
   return converted;
 }
 
@@ -322,8 +313,7 @@ PlaneRun PlaneTensors::Read(std::size_t first, std::size_t count, Buffers* buffe
 void PlaneTensors::Write(const PlaneRun& run, std::size_t first, Buffers* buffers) const {
   std::byte* const elements = dx_.Target(0, first, buffers->Gathered(2));
   if (dx_.Type() != common_) {
-    HWY_DYNAMIC_DISPATCH(Narrow)
-    (reinterpret_cast<const float*>(run.dx), run.count, dx_.Type(), elements);
+    Narrow(reinterpret_cast<const float*>(run.dx), run.count, dx_.Type(), elements);
   }
   dx_.Write(0, first, run.count, elements);
 }

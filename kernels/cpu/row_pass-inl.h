@@ -20,6 +20,7 @@
 
 #include "kernels/cpu/convert-inl.h"
 #include "kernels/cpu/row_pass.h"
+#include "kernels/cpu/short_rows-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace normgrad::cpu::HWY_NAMESPACE {
@@ -299,8 +300,10 @@ template <class Policy>
 RowKernels RowKernelsFor(DType data) {
   return WithFormat(data, [](auto format) -> RowKernels {
     using Data = decltype(format);
-    return {&Accumulate<Policy, Data>, &GradientOf<Policy, Data>, &Overlap<Policy, Data>,
-            &LoadScale<Data>, &StoreSums<Data>};
+    return {&Accumulate<Policy, Data>, &GradientOf<Policy, Data>,
+            &Overlap<Policy, Data>,    &RunShortRows<Policy, Data>,
+            kMostShortBlocks * kBlock, &LoadScale<Data>,
+            &StoreSums<Data>};
   });
 }
 

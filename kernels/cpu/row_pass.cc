@@ -2,6 +2,7 @@
 #include "kernels/cpu/row_pass.h"
 
 #include <algorithm>
+#include <array>
 #include <vector>
 
 #include <hwy/cache_control.h>
@@ -210,6 +211,7 @@ class Call {
     }
     const std::size_t first = part * plan_.part_rows;
     const std::size_t end = std::min(rows_, first + plan_.part_rows);
+    if (AreShort()) return TakeShortRows(first, end, part);
     if (Overlaps()) return OverlappingRows(first, end, part);
     ForEachTile(first, end, 0, cols_, part, [&](RowTile& tile, std::size_t) {
       kernels_.accumulate(tile);
@@ -250,6 +252,40 @@ class Call {
       TakeMeans(&next);
     }
     kernels_.gradient(tiles[(end + 1) % 2]);
+    if (stream_) hwy::FlushStream();
+  }
+
+  bool AreAdjacent(const RowView& rows) const {
+    return rows.Columns().Dense() && rows.RowStep() == cols_;
+  }
+
+  bool AreShort() const {
+    return cols_ <= kernels_.most_short_cols && AreAdjacent(dy_) && AreAdjacent(x_) &&
+           (!dx_.Present() || AreAdjacent(dx_));
+  }
+
+  void TakeShortRows(std::size_t first, std::size_t end, std::size_t part) {
+    constexpr std::size_t kRows = 512;
+    std::array<std::array<float, kRows>, kMaxSums> statistics;
+    ShortRows rows;
+    rows.cols = cols_;
+    rows.gamma = gamma_sorted_;
+    rows.stream = stream_;
+    for (std::size_t i = 0; i < pass_.statistics; ++i) rows.statistics[i] = statistics[i].data();
+    for (std::size_t i = 0; i < pass_.column_sums; ++i) {
+      rows.column_sums[i] = ColumnSums(i, part, 0);
+    }
+    for (std::size_t row = first; row < end; row += rows.rows) {
+      rows.rows = std::min(kRows, end - row);
+      rows.dy = dy_.Row(row);
+      rows.x = x_.Row(row);
+      rows.dx = dx_.Present() ? dx_.Row(row) : nullptr;
+      rows.spare = (rows_ - row - rows.rows) * cols_;
+      for (std::size_t i = 0; i < pass_.statistics; ++i) {
+        statistics_[i].Read(row, rows.rows, statistics[i].data());
+      }
+      kernels_.short_rows(rows);
+    }
     if (stream_) hwy::FlushStream();
   }
 

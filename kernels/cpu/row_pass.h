@@ -34,6 +34,26 @@ struct RowTile {
   bool stream = false;                                           // write dx past the caches
 };
 
+/// Adjacent rows of a few vectors, as dense memory. What the vector code works on where a call for
+/// every row would cost more than the row.
+struct ShortRows {
+  std::size_t rows = 0;
+  std::size_t cols = 0;  // 1 to RowKernels::most_short_cols
+  const std::byte* dy = nullptr;
+  const std::byte* x = nullptr;
+  std::byte* dx = nullptr;  // null where it is not wanted
+  std::size_t spare = 0;    // elements that may be read behind the last row of dy and x
+  std::array<const float*, kMaxSums> statistics{};  // one per row
+  // Where rows differ in gamma and column sums, row r has those in slot
+  // (first_slot + r) % slots, slot_stride floats apart. Else there is one slot.
+  const float* gamma = nullptr;  // as in RowTile
+  std::array<float*, kMaxSums> column_sums{};
+  std::size_t slots = 1;
+  std::size_t first_slot = 0;
+  std::size_t slot_stride = 0;
+  bool stream = false;
+};
+
 /// The vector code of one operator for one data type on one target. Vectors of columns are padded
 /// with zeros to kColumnPadding, and in the *processing order* of the data type (convert-inl.h).
 struct RowKernels {
@@ -42,6 +62,9 @@ struct RowKernels {
   /// accumulate(next) and gradient(tile) of one row each at once: memory is read for the one while
   /// the other, which is in a cache, is written. The same bits as by one after the other.
   void (*overlap)(RowTile& next, const RowTile& tile);
+  /// accumulate() and gradient() of many rows at once.
+  void (*short_rows)(const ShortRows& rows);
+  std::size_t most_short_cols;
   /// Converts `count` elements of a scale, from a multiple of kColumnPadding on, and pads.
   void (*load_scale)(DType dtype, const std::byte* scale, std::size_t count, float* to);
   /// Adds `parts` vectors of column sums that lie `stride` floats apart, in order, and converts.

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "kernels/cpu/convert.h"
+
 namespace normgrad::cpu {
 FlatAxes::FlatAxes(std::span<const std::int64_t> extents, std::span<const std::int64_t> strides) {
   for (std::size_t i = 0; i < extents.size(); ++i) {
@@ -64,5 +66,10 @@ RowView::RowView(const KernelTensor& tensor, std::size_t leading_axes)
       element_bytes_(SizeOf(tensor.dtype)),
       rows_(Axes(tensor, 0, leading_axes)),
       columns_(Axes(tensor, leading_axes, tensor.shape.size())) {}
+
+void Scalars::Read(std::size_t first, std::size_t count, float* to) const {
+  if (Present() && view_.RowStep() == 1) return Widen(view_.Type(), view_.Row(first), count, to);
+  for (std::size_t i = 0; i < count; ++i) to[i] = (*this)[first + i];
+}
 
 }  // namespace normgrad::cpu

@@ -122,6 +122,9 @@ class Scalars {
     return value;
   }
 
+  /// Elements [first, first + count) to `to`.
+  void Read(std::size_t first, std::size_t count, float* to) const;
+
   /// Rounds `value` to the tensor's dtype.
   void Set(std::size_t index, double value) const {
     if (Present()) Store(view_.Type(), value, view_.Row(index));
