@@ -16,7 +16,7 @@ namespace normgrad::cpu {
 namespace {
 
 // Shorter planes share vectors, which then have their coefficients from memory.
-constexpr std::size_t kMinPlaneElements = 64;
+constexpr std::size_t kMinPlaneElements = 32;
 
 // Filling such vectors takes as long as using them a few times.
 constexpr std::size_t kMinUses = 64;
@@ -49,10 +49,7 @@ class Call {
         channels_(Count("C", launch.dims)),
         plane_(Count("*S", launch.dims)),
         data_(launch.tensors[0], launch.tensors[1], launch.tensors[8],
-              plane_ < kMinPlaneElements
-                  ? DType::kFloat32
-                  : PlaneTensors::CommonDType(launch.tensors[0], launch.tensors[1],
-                                              launch.tensors[8])),
+              PlaneTensors::CommonDType(launch.tensors[0], launch.tensors[1], launch.tensors[8])),
         coefficients_(reinterpret_cast<PlaneCoefficients*>(launch.workspace)) {}
 
   void Run() {
@@ -65,19 +62,21 @@ class Call {
     });
     // Elements do not depend on each other: any split gives the same bits.
     if (plane_ < kMinPlaneElements) {
-      const std::size_t pieces = DivideUp(channels_ * plane_, kPieceElements);
-      const std::size_t part_samples =
-          std::max({kMinUses, DivideUp(kMinPartElements, channels_ * plane_),
-                    DivideUp(samples_ * pieces, kMaxParts)});
-      const std::size_t parts = DivideUp(samples_, part_samples);
+      const std::size_t period = PeriodElements();
+      const std::size_t periods = DivideUp(samples_ * channels_ * plane_, period);
+      const std::size_t pieces = DivideUp(period, kVectorElements);
+      const std::size_t part_periods = std::max(
+          {kMinUses, DivideUp(kMinPartElements, period), DivideUp(periods * pieces, kMaxParts)});
+      const std::size_t parts = DivideUp(periods, part_periods);
       pool->Run(pieces * parts, [&](std::size_t part) {
-        const std::size_t first = part % parts * part_samples;
-        ShortPlanes(part / parts * kPieceElements, first, std::min(samples_, first + part_samples));
+        const std::size_t first = part % parts * part_periods;
+        ShortPlanes(part / parts * kVectorElements, first, std::min(periods, first + part_periods));
       });
     } else {
       const std::size_t elements = samples_ * channels_ * plane_;
       const std::size_t part_elements =
-          RoundUp(std::max(kMinPartElements, DivideUp(elements, kMaxParts)), kPieceElements);
+          RoundUp(std::max(kMinPartElements, DivideUp(elements, kMaxParts)),
+                  plane_ <= kPieceElements ? plane_ : kPieceElements);
       pool->Run(DivideUp(elements, part_elements), [&](std::size_t part) {
         const std::size_t first = part * part_elements;
         LongPlanes(first, std::min(elements, first + part_elements));
@@ -98,36 +97,46 @@ class Call {
     };
   }
 
-  /// Elements [first, end), plane by plane.
+  /// Elements [first, end): part of a plane, or whole planes.
   void LongPlanes(std::size_t first, std::size_t end) const {
     const PlaneKernels kernels = PlaneKernelsFor(data_.Common());
     PlaneTensors::Buffers buffers(data_);
+    const std::size_t limit = data_.RunLimit(end - first);
     for (std::size_t i = first; i < end;) {
+      const std::size_t channel = i / plane_ % channels_;
       const std::size_t left = std::min(end - i, plane_ - i % plane_);
-      const PlaneRun run = data_.Read(i, data_.RunLimit(left), &buffers);
-      kernels.gradient(run, coefficients_[i / plane_ % channels_]);
+      const std::size_t planes =
+          left < plane_
+              ? 1
+              : std::clamp<std::size_t>(std::min(limit, end - i) / plane_, 1, channels_ - channel);
+      const PlaneRun run = data_.Read(i, std::min(planes * left, limit), &buffers);
+      kernels.gradient(run, std::min(left, run.count), &coefficients_[channel]);
       data_.Write(run, i, &buffers);
       i += run.count;
     }
     hwy::FlushStream();
   }
 
-  /// One piece of the elements of every sample in [first_sample, end_sample).
-  void ShortPlanes(std::size_t first, std::size_t first_sample, std::size_t end_sample) const {
-    const std::size_t sample_elements = channels_ * plane_;
-    const std::size_t count = std::min(kPieceElements, sample_elements - first);
-    CoefficientVectors vectors(count);
-    for (std::size_t i = 0; i < count;) {
-      const std::size_t at = first + i;
-      const std::size_t length = std::min(count - i, plane_ - at % plane_);
-      vectors.Set(i, length, coefficients_[at / plane_]);
-      i += length;
-    }
+  /// After how many elements the channels begin again: a sample, or several if they are short.
+  std::size_t PeriodElements() const {
+    const std::size_t sample = channels_ * plane_;
+    return sample * std::max<std::size_t>(1, kVectorElements / 2 / sample);
+  }
+
+  /// Those elements of periods [first_period, end_period) that lie in one piece of each, which
+  /// begins at its element `first`.
+  void ShortPlanes(std::size_t first, std::size_t first_period, std::size_t end_period) const {
+    const std::size_t elements = samples_ * channels_ * plane_;
+    const std::size_t period = PeriodElements();
+    const std::size_t count = std::min(kVectorElements, period - first);
+    const CoefficientVectors vectors(data_.Common(), plane_, {coefficients_, channels_}, first,
+                                     count);
     PlaneTensors::Buffers buffers(data_);
-    for (std::size_t sample = first_sample; sample < end_sample; ++sample) {
-      const std::size_t at = sample * sample_elements + first;
-      const PlaneRun run = data_.Read(at, count, &buffers);
-      vectors.Gradient(run);
+    for (std::size_t i = first_period; i < end_period; ++i) {
+      const std::size_t at = i * period + first;
+      if (at >= elements) break;
+      const PlaneRun run = data_.Read(at, std::min(count, elements - at), &buffers);
+      vectors.Gradient(run, data_.InPlace() ? period : 0);
       data_.Write(run, at, &buffers);
     }
     hwy::FlushStream();

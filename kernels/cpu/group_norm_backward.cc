@@ -27,8 +27,11 @@
 namespace normgrad::cpu {
 namespace {
 
-// Shorter planes are columns of rows: measured, in bytes.
-constexpr std::size_t kMinPlaneBytes = 256;
+// Shorter planes are columns of rows: measured.
+constexpr std::size_t kMinPlaneElements = 48;
+
+// The most planes of a run: their coefficients lie on the stack.
+constexpr std::size_t kRunPlanes = 64;
 
 /// Extents of a call. Everything in the workspace is a function of them.
 struct Extents {
@@ -37,7 +40,7 @@ struct Extents {
         channels(Count("C", launch.dims)),
         groups(Count("G", launch.dims)),
         plane(Count("*S", launch.dims)),
-        uses_rows(plane * SizeOf(launch.tensors[0].dtype) < kMinPlaneBytes),
+        uses_rows(plane < kMinPlaneElements),
         group_channels(channels / groups),
         group_elements(group_channels * plane),
         pieces(DivideUp(plane, kPieceElements)) {}
@@ -76,9 +79,10 @@ struct Tensors {
 
 class LongPlanes {
  public:
-  /// The workspace: the sums of every piece of every plane, and the means of every group.
+  /// The workspace: the sums of every piece of every plane, the means of every group, and gamma.
   static std::uint64_t WorkspaceBytes(const Extents& e) {
-    return (e.samples * e.channels * e.pieces + e.samples * e.groups) * sizeof(PlaneSums);
+    return (e.samples * e.channels * e.pieces + e.samples * e.groups) * sizeof(PlaneSums) +
+           e.channels * sizeof(float);
   }
 
   explicit LongPlanes(const Launch& launch)
@@ -86,10 +90,12 @@ class LongPlanes {
         tensors_(launch),
         kernels_(PlaneKernelsFor(tensors_.data.Common())),
         sums_(reinterpret_cast<PlaneSums*>(launch.workspace)),
-        means_(sums_ + e_.samples * e_.channels * e_.pieces) {}
+        means_(sums_ + e_.samples * e_.channels * e_.pieces),
+        gamma_(reinterpret_cast<float*>(means_ + e_.samples * e_.groups)) {}
 
   void Run() {
     const auto pool = Threads();
+    tensors_.gamma.Read(0, e_.channels, gamma_);
     const std::size_t sets = e_.samples * e_.groups;
     const std::size_t set_pieces = e_.group_channels * e_.pieces;
     // Every piece has its own sums, so that it does not matter to a result which way they go.
@@ -99,15 +105,16 @@ class LongPlanes {
           std::max(DivideUp(kMinPartElements, e_.group_elements), DivideUp(sets, kMaxParts));
       pool->Run(DivideUp(sets, part_sets), [&](std::size_t part) {
         Groups(part * part_sets, std::min(sets, (part + 1) * part_sets));
+        hwy::FlushStream();  // not after every group: it waits for memory
       });
     } else {
-      const std::size_t part_pieces =
-          DivideUp(kMinPartElements, std::min(e_.plane, kPieceElements));
+      const std::size_t part_pieces = DivideUp(kMinPartElements, PieceElements());
       const auto for_each_part = [&](auto body) {
         pool->Run(DivideUp(sets * set_pieces, part_pieces), [&](std::size_t part) {
-          PlaneTensors::Buffers buffers(tensors_.data);
+          Scratch scratch(tensors_);
           const std::size_t first = part * part_pieces;
-          body(first, std::min(sets * set_pieces, first + part_pieces), &buffers);
+          body(first, std::min(sets * set_pieces, first + part_pieces), &scratch);
+          hwy::FlushStream();
         });
       };
       for_each_part([&](auto... range) { TakeSums(range...); });
@@ -123,58 +130,80 @@ class LongPlanes {
   }
 
  private:
-  /// Calls visit(piece, plane, run, its first element) for pieces [first, end).
+  using RunCoefficients = std::array<PlaneCoefficients, kRunPlanes>;
+
+  /// What one thread needs beside the tensors.
+  struct Scratch {
+    explicit Scratch(const Tensors& tensors) : buffers(tensors.data) {}
+
+    PlaneTensors::Buffers buffers;
+    RunCoefficients coefficients;  // of the run at hand
+  };
+
+  /// Elements of a piece of a plane that is longer than one, else of a plane.
+  std::size_t PieceElements() const { return std::min(e_.plane, kPieceElements); }
+
+  /// Calls visit(first piece, first plane, run, first element) with pieces [first, end): a run is
+  /// of one piece, or of planes of one group.
   template <typename Visit>
-  void ForEachPiece(std::size_t first, std::size_t end, PlaneTensors::Buffers* buffers,
-                    Visit visit) const {
-    for (std::size_t i = first; i < end; ++i) {
+  void ForEachRun(std::size_t first, std::size_t end, Scratch* scratch, Visit visit) const {
+    const std::size_t most = std::clamp<std::size_t>(
+        tensors_.data.RunLimit(kRunPlanes * e_.plane) / e_.plane, 1, kRunPlanes);
+    std::size_t planes = 1;
+    for (std::size_t i = first; i < end; i += planes) {
       const std::size_t plane = i / e_.pieces;
       const std::size_t begin = i % e_.pieces * kPieceElements;
       const std::size_t at = plane * e_.plane + begin;
-      visit(i, plane, tensors_.data.Read(at, std::min(kPieceElements, e_.plane - begin), buffers),
-            at);
+      std::size_t count = std::min(kPieceElements, e_.plane - begin);
+      if (e_.pieces == 1) {
+        planes = std::min({most, end - i, e_.group_channels - plane % e_.group_channels});
+        count *= planes;
+      }
+      visit(i, plane, tensors_.data.Read(at, count, &scratch->buffers), at);
     }
   }
 
   /// Groups [first, end), start to finish.
   void Groups(std::size_t first, std::size_t end) const {
-    PlaneTensors::Buffers buffers(tensors_.data);
+    Scratch scratch(tensors_);
     const std::size_t pieces = e_.group_channels * e_.pieces;
     for (std::size_t set = first; set < end; ++set) {
       if (set == first || !Overlaps()) {
-        TakeSums(set * pieces, (set + 1) * pieces, &buffers);
+        TakeSums(set * pieces, (set + 1) * pieces, &scratch);
       } else {
-        TakeSumsBesideGroupBefore(set, &buffers);
+        TakeSumsBesideGroupBefore(set, &scratch);
       }
       TakeMeans(set);
       if (set + 1 == end || !Overlaps()) {
-        Differentiate(set * pieces, (set + 1) * pieces, &buffers);
+        Differentiate(set * pieces, (set + 1) * pieces, &scratch);
       }
     }
   }
 
   /// Whether one group's dx is best written while the next one is read. Measured: of 16-bit data,
-  /// as long as both groups fit into three quarters of a common second-level cache (see RowPass).
+  /// as long as both groups fit into three quarters of a common second-level cache (see RowPass)
+  /// and planes are whole blocks.
   bool Overlaps() const {
     const std::size_t element_bytes = SizeOf(tensors_.data.Common());
     return element_bytes == 2 && 4 * e_.group_elements * element_bytes <= kMostOverlapBytes &&
-           tensors_.data.InPlace() && tensors_.data.HasDx();
+           e_.plane % kMaxBlock == 0 && tensors_.data.InPlace() && tensors_.data.HasDx();
   }
 
-  void TakeSumsBesideGroupBefore(std::size_t set, PlaneTensors::Buffers* buffers) const {
+  void TakeSumsBesideGroupBefore(std::size_t set, Scratch* scratch) const {
     const std::size_t pieces = e_.group_channels * e_.pieces;
     Statistics of_set(tensors_);
     of_set.Turn(set);
     Statistics before(tensors_);
     before.Turn(set - 1);
-    ForEachPiece(set * pieces, (set + 1) * pieces, buffers,
-                 [&](std::size_t piece, std::size_t plane, const PlaneRun& next, std::size_t at) {
-                   const PlaneRun run =
-                       tensors_.data.Read(at - e_.group_elements, next.count, buffers);
-                   sums_[piece] = kernels_.sums_beside(
-                       next, of_set.mean, of_set.rstd, run,
-                       CoefficientsOf(before, set - 1, plane - e_.group_channels));
-                 });
+    ForEachRun(set * pieces, (set + 1) * pieces, scratch,
+               [&](std::size_t piece, std::size_t plane, const PlaneRun& next, std::size_t at) {
+                 const PlaneRun run =
+                     tensors_.data.Read(at - e_.group_elements, next.count, &scratch->buffers);
+                 SetCoefficients(before, set - 1, plane - e_.group_channels, run,
+                                 &scratch->coefficients);
+                 kernels_.sums_beside(next, PlaneOf(run), of_set.mean, of_set.rstd, sums_ + piece,
+                                      run, scratch->coefficients.data());
+               });
   }
 
   /// The statistics of the group that was asked for last: reading them may take as long as a piece.
@@ -197,54 +226,61 @@ class LongPlanes {
     std::size_t set_ = std::numeric_limits<std::size_t>::max();
   };
 
-  void TakeSums(std::size_t first, std::size_t end, PlaneTensors::Buffers* buffers) const {
+  void TakeSums(std::size_t first, std::size_t end, Scratch* scratch) const {
     Statistics of_set(tensors_);
-    ForEachPiece(first, end, buffers,
-                 [&](std::size_t piece, std::size_t plane, const PlaneRun& run, std::size_t) {
-                   of_set.Turn(plane / e_.group_channels);
-                   sums_[piece] = kernels_.sums(run, of_set.mean, of_set.rstd);
-                 });
+    ForEachRun(first, end, scratch,
+               [&](std::size_t piece, std::size_t plane, const PlaneRun& run, std::size_t) {
+                 of_set.Turn(plane / e_.group_channels);
+                 kernels_.sums(run, PlaneOf(run), of_set.mean, of_set.rstd, sums_ + piece);
+               });
   }
 
-  PlaneCoefficients CoefficientsOf(const Statistics& of_set, std::size_t set,
-                                   std::size_t plane) const {
-    return {
-        .mean = of_set.mean,
-        .rstd = of_set.rstd,
-        .scale = tensors_.gamma[plane % e_.channels],
-        .offset = means_[set].dy,
-        .slope = means_[set].dy_xhat,
-        .factor = of_set.rstd,
-    };
+  /// Elements of a plane to the vector code.
+  std::size_t PlaneOf(const PlaneRun& run) const { return std::min(e_.plane, run.count); }
+
+  /// Sets those of the planes of a run, from plane `plane` on.
+  void SetCoefficients(const Statistics& of_set, std::size_t set, std::size_t plane,
+                       const PlaneRun& run, RunCoefficients* coefficients) const {
+    const float* const gamma = gamma_ + plane % e_.channels;
+    for (std::size_t i = 0; i < run.count / PlaneOf(run); ++i) {
+      (*coefficients)[i] = {
+          .mean = of_set.mean,
+          .rstd = of_set.rstd,
+          .scale = gamma[i],
+          .offset = means_[set].dy,
+          .slope = means_[set].dy_xhat,
+          .factor = of_set.rstd,
+      };
+    }
   }
 
   void TakeMeans(std::size_t set) const {
     double dy = 0;
     double dy_xhat = 0;
+    const PlaneSums* sums = sums_ + set * e_.group_channels * e_.pieces;
+    const float* const gammas = gamma_ + set % e_.groups * e_.group_channels;
     for (std::size_t d = 0; d < e_.group_channels; ++d) {
-      const std::size_t plane = set * e_.group_channels + d;
-      const auto gamma = static_cast<double>(tensors_.gamma[plane % e_.channels]);
-      for (std::size_t piece = 0; piece < e_.pieces; ++piece) {
-        const PlaneSums& sums = sums_[plane * e_.pieces + piece];
-        dy += gamma * static_cast<double>(sums.dy);
-        dy_xhat += gamma * static_cast<double>(sums.dy_xhat);
+      const auto gamma = static_cast<double>(gammas[d]);
+      for (std::size_t piece = 0; piece < e_.pieces; ++piece, ++sums) {
+        dy += gamma * static_cast<double>(sums->dy);
+        dy_xhat += gamma * static_cast<double>(sums->dy_xhat);
       }
     }
     const auto count = static_cast<double>(e_.group_elements);
     means_[set] = {static_cast<float>(dy / count), static_cast<float>(dy_xhat / count)};
   }
 
-  void Differentiate(std::size_t first, std::size_t end, PlaneTensors::Buffers* buffers) const {
+  void Differentiate(std::size_t first, std::size_t end, Scratch* scratch) const {
     if (!tensors_.data.HasDx()) return;
     Statistics of_set(tensors_);
-    ForEachPiece(first, end, buffers,
-                 [&](std::size_t, std::size_t plane, const PlaneRun& run, std::size_t at) {
-                   const std::size_t set = plane / e_.group_channels;
-                   of_set.Turn(set);
-                   kernels_.gradient(run, CoefficientsOf(of_set, set, plane));
-                   tensors_.data.Write(run, at, buffers);
-                 });
-    hwy::FlushStream();
+    ForEachRun(first, end, scratch,
+               [&](std::size_t, std::size_t plane, const PlaneRun& run, std::size_t at) {
+                 const std::size_t set = plane / e_.group_channels;
+                 of_set.Turn(set);
+                 SetCoefficients(of_set, set, plane, run, &scratch->coefficients);
+                 kernels_.gradient(run, PlaneOf(run), scratch->coefficients.data());
+                 tensors_.data.Write(run, at, &scratch->buffers);
+               });
   }
 
   void StoreSums(std::size_t c) const {
@@ -266,6 +302,7 @@ class LongPlanes {
   PlaneKernels kernels_;
   PlaneSums* sums_;   // [N, C, pieces]
   PlaneSums* means_;  // [N, G], of dy * gamma and of dy * gamma * xhat
+  float* gamma_;      // [C]
 };
 
 class ShortPlanes {
@@ -413,6 +450,7 @@ class ShortPlanes {
         tile.dy[0] = run.dy;
         tile.x[0] = run.x;
         tile.dx[0] = run.dx;
+        tile.readable = run.spare >= kMaxBlock;
         tile.gamma = gamma_ + g * plan_.padded + c;
         for (std::size_t i = 0; i < kMaxSums; ++i) {
           tile.column_sums[i] = Sums(sample_part, i, g) + c;

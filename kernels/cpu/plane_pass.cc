@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <span>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/plane_pass.cc"
@@ -11,6 +12,7 @@
 
 #include "kernels/cpu/centred-inl.h"
 #include "kernels/cpu/convert.h"
+#include "kernels/cpu/copy-inl.h"
 #include "kernels/cpu/split.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -26,73 +28,81 @@ struct VectorSums {
     dy_xhat = hn::MulAdd(dy_vector, xhat, dy_xhat);
   }
 
-  /// Adds the first `lanes` lanes; the others may be NaN.
+  /// Adds the first `lanes` lanes; in the others there may be anything.
   HWY_INLINE void AddFirst(std::size_t lanes, VF dy_vector, VF xhat) {
     const auto exists = hn::FirstN(DF(), lanes);
-    Add(dy_vector, hn::IfThenElseZero(exists, xhat));
+    Add(hn::IfThenElseZero(exists, dy_vector), hn::IfThenElseZero(exists, xhat));
   }
 };
 
-/// The sums of a run, block by block.
+/// The sums of one plane, block by block.
 template <class Format>
-class RunSums {
+class SumsOfPlane {
+  using Element = typename Format::Element;
+
  public:
-  HWY_INLINE RunSums(const PlaneRun& run, float mean, float rstd)
-      : dy_(Elements<Format>(run.dy)),
-        x_(Elements<Format>(run.x)),
-        count_(run.count),
-        mean_(hn::Set(DF(), mean)),
-        rstd_(hn::Set(DF(), rstd)),
+  HWY_INLINE SumsOfPlane(VF mean, VF rstd)
+      : mean_(mean),
+        rstd_(rstd),
         a_{hn::Zero(DF()), hn::Zero(DF())},
         b_{hn::Zero(DF()), hn::Zero(DF())} {}
 
-  /// Adds the block from element `i` on.
-  HWY_INLINE void Add(std::size_t i) {
-    const Block dy = Format::Load(dy_ + i);
-    const Block x = Format::Load(x_ + i);
-    a_.Add(dy.a, Normalized(x.a, mean_, rstd_));
-    b_.Add(dy.b, Normalized(x.b, mean_, rstd_));
+  HWY_INLINE void Add(const Element* dy, const Element* x) {
+    const Block dy_block = Format::Load(dy);
+    const Block x_block = Format::Load(x);
+    a_.Add(dy_block.a, Normalized(x_block.a, mean_, rstd_));
+    b_.Add(dy_block.b, Normalized(x_block.b, mean_, rstd_));
   }
 
-  /// Asks for the block that lies kAheadBytes behind that from element `i` on.
-  HWY_INLINE void FetchAhead(std::size_t i) const {
-    constexpr std::size_t kAhead = kAheadBytes / sizeof(typename Format::Element);
-    Prefetch<Format, 1>(dy_ + i + kAhead);
-    Prefetch<Format, 1>(x_ + i + kAhead);
+  /// Adds elements [first, end). `readable`: of the last block, all can be read.
+  HWY_INLINE void Add(const Element* dy, const Element* x, std::size_t first, std::size_t end,
+                      bool readable) {
+    std::size_t i = first;
+    for (; i + kBlock <= end; i += kBlock) Add(dy + i, x + i);
+    if (i == end) return;
+    if (readable) return AddFirst(end - i, Format::Load(dy + i), Format::Load(x + i));
+    Tail<Format> dy_tail;
+    Tail<Format> x_tail;
+    AddFirst(end - i, Format::Load(dy_tail.Read(dy + i, end - i)),
+             Format::Load(x_tail.Read(x + i, end - i)));
   }
 
-  /// Adds the blocks from element `i` on, and what is left. The sums of all.
-  HWY_INLINE PlaneSums Rest(std::size_t i) {
-    for (; i + kBlock <= count_; i += kBlock) Add(i);
-    if (i < count_) AddTail(i, count_ - i);
+  HWY_INLINE PlaneSums Total() const {
     const DF d;
     return {hn::GetLane(hn::SumOfLanes(d, hn::Add(a_.dy, b_.dy))),
             hn::GetLane(hn::SumOfLanes(d, hn::Add(a_.dy_xhat, b_.dy_xhat)))};
   }
 
  private:
-  HWY_INLINE void AddTail(std::size_t i, std::size_t left) {
-    Tail<Format> dy_tail;
-    Tail<Format> x_tail;
-    const Block dy = Format::Load(dy_tail.Read(dy_ + i, left));
-    const Block x = Format::Load(x_tail.Read(x_ + i, left));
-    const LaneCounts lanes = LanesOf<Format>(left);
+  /// Adds the first `count` elements of a block.
+  HWY_INLINE void AddFirst(std::size_t count, const Block& dy, const Block& x) {
+    const LaneCounts lanes = LanesOf<Format>(count);
     a_.AddFirst(lanes.a, dy.a, Normalized(x.a, mean_, rstd_));
     b_.AddFirst(lanes.b, dy.b, Normalized(x.b, mean_, rstd_));
   }
 
-  const typename Format::Element* dy_;
-  const typename Format::Element* x_;
-  std::size_t count_;
   VF mean_;
   VF rstd_;
   VectorSums a_;  // of the first vector of every block
   VectorSums b_;  // of the second
 };
 
+/// Whether the last block of the plane that begins at element `first` of a run can be read, with
+/// what lies behind the plane.
+HWY_INLINE bool IsReadable(const PlaneRun& run, std::size_t first, std::size_t plane) {
+  return first + (plane + kBlock - 1) / kBlock * kBlock <= run.count + run.spare;
+}
+
 template <class Format>
-PlaneSums SumsOf(const PlaneRun& run, float mean, float rstd) {
-  return RunSums<Format>(run, mean, rstd).Rest(0);
+void SumsOf(const PlaneRun& run, std::size_t plane, float mean, float rstd, PlaneSums* sums) {
+  const auto* const dy = Elements<Format>(run.dy);
+  const auto* const x = Elements<Format>(run.x);
+  const SumsOfPlane<Format> none(hn::Set(DF(), mean), hn::Set(DF(), rstd));
+  for (std::size_t first = 0; first < run.count; first += plane) {
+    SumsOfPlane<Format> of_plane = none;
+    of_plane.Add(dy + first, x + first, 0, plane, IsReadable(run, first, plane));
+    *sums++ = of_plane.Total();
+  }
 }
 
 HWY_INLINE VF GradientOf(VF dy, VF x, VF mean, VF rstd, VF scale, VF offset, VF slope, VF factor) {
@@ -117,7 +127,7 @@ struct Uniform {
   }
 };
 
-/// Coefficients in memory, one vector for each field, `stride` floats apart.
+/// Coefficients in memory, one vector for each field, `stride` floats apart, in processing order.
 struct PerElement {
   const float* fields;
   std::size_t stride;
@@ -190,26 +200,87 @@ HWY_INLINE std::size_t GradientOfRun(const PlaneRun& run, const Coefficients& co
   return end - first;
 }
 
+/// The plane that begins at element `first` of a run.
+template <class Format>
+HWY_INLINE PlaneRun PlaneAt(const PlaneRun& run, std::size_t first, std::size_t plane) {
+  const std::size_t bytes = first * sizeof(typename Format::Element);
+  return {run.dy + bytes, run.x + bytes, run.dx + bytes, plane, 0, run.stream};
+}
+
+/// dx of elements [0, count) at `dy` and `x` to `dx`, which has room for whole blocks. `readable`:
+/// of the last block, all can be read.
 template <class Format, class Coefficients>
-void GradientOfRun(const PlaneRun& run, const Coefficients& coefficients) {
-  GradientOfRun<Format>(run, coefficients, [](std::size_t) HWY_ATTR {});
+HWY_INLINE void GradientTo(typename Format::Element* dx, const typename Format::Element* dy,
+                           const typename Format::Element* x, std::size_t count, bool readable,
+                           const Coefficients coefficients) {
+  const auto block = [&](const typename Format::Element* from_dy,
+                         const typename Format::Element* from_x, std::size_t i) HWY_ATTR {
+    Format::template Store<StoreKind::kCached>(
+        coefficients.Gradient(Format::Load(from_dy), Format::Load(from_x), i), dx + i);
+  };
+  const std::size_t direct = readable ? count : count / kBlock * kBlock;
+  std::size_t i = 0;
+  for (; i < direct; i += kBlock) block(dy + i, x + i, i);
+  if (i >= count) return;
+  Tail<Format> dy_tail;
+  Tail<Format> x_tail;
+  block(dy_tail.Read(dy + i, count - i), x_tail.Read(x + i, count - i), i);
+}
+
+/// The longest plane whose dx is collected; in a longer one, two ends that take longer do not
+/// matter.
+inline constexpr std::size_t kMostCollected = 1024;
+
+/// dx of planes whose ends are not those of vectors.
+template <class Format>
+HWY_INLINE void CollectGradient(const PlaneRun& run, std::size_t plane,
+                                const PlaneCoefficients* coefficients) {
+  CollectedOutput<typename Format::Element, kMostCollected> dx(Elements<Format>(run.dx),
+                                                               run.stream);
+  for (std::size_t first = 0; first < run.count; first += plane) {
+    GradientTo<Format>(dx.Next(), Elements<Format>(run.dy) + first, Elements<Format>(run.x) + first,
+                       plane, IsReadable(run, first, plane), Uniform(*coefficients++));
+    dx.Add(plane);
+  }
+  dx.Finish();
+}
+
+/// Whether the first element of dx can begin a vector that goes past the caches.
+HWY_INLINE bool IsAligned(const PlaneRun& run) {
+  return reinterpret_cast<std::uintptr_t>(run.dx) % HWY_MAX_BYTES == 0;
 }
 
 template <class Format>
-PlaneSums SumsBeside(const PlaneRun& next, float mean, float rstd, const PlaneRun& run,
-                     const PlaneCoefficients& coefficients) {
-  RunSums<Format> sums(next, mean, rstd);
-  const std::size_t done =
-      GradientOfRun<Format>(run, Uniform(coefficients), [&](std::size_t i) HWY_ATTR {
-        sums.FetchAhead(i);
-        sums.Add(i);
-      });
-  return sums.Rest(done);
+void UniformGradient(const PlaneRun& run, std::size_t plane,
+                     const PlaneCoefficients* coefficients) {
+  const bool ends_with_blocks = plane % kBlock == 0 && (!run.stream || IsAligned(run));
+  if (!ends_with_blocks && plane <= kMostCollected) {
+    return CollectGradient<Format>(run, plane, coefficients);
+  }
+  for (std::size_t first = 0; first < run.count; first += plane) {
+    GradientOfRun<Format>(PlaneAt<Format>(run, first, plane), Uniform(*coefficients++),
+                          [](std::size_t) HWY_ATTR {});
+  }
 }
 
 template <class Format>
-void UniformGradient(const PlaneRun& run, const PlaneCoefficients& coefficients) {
-  GradientOfRun<Format>(run, Uniform(coefficients));
+void SumsBeside(const PlaneRun& next, std::size_t plane, float mean, float rstd, PlaneSums* sums,
+                const PlaneRun& run, const PlaneCoefficients* coefficients) {
+  constexpr std::size_t kAhead = kAheadBytes / sizeof(typename Format::Element);
+  const SumsOfPlane<Format> none(hn::Set(DF(), mean), hn::Set(DF(), rstd));
+  for (std::size_t first = 0; first < run.count; first += plane) {
+    const auto* const dy = Elements<Format>(next.dy) + first;
+    const auto* const x = Elements<Format>(next.x) + first;
+    SumsOfPlane<Format> of_plane = none;
+    const std::size_t done = GradientOfRun<Format>(
+        PlaneAt<Format>(run, first, plane), Uniform(*coefficients++), [&](std::size_t i) HWY_ATTR {
+          Prefetch<Format, 1>(dy + i + kAhead);
+          Prefetch<Format, 1>(x + i + kAhead);
+          of_plane.Add(dy + i, x + i);
+        });
+    of_plane.Add(dy, x, done, plane, IsReadable(next, first, plane));
+    *sums++ = of_plane.Total();
+  }
 }
 
 PlaneKernels KernelsFor(DType data) {
@@ -219,8 +290,37 @@ PlaneKernels KernelsFor(DType data) {
   });
 }
 
-void GradientPerElement(const PlaneRun& run, const float* fields, std::size_t stride) {
-  GradientOfRun<Float32Format>(run, PerElement{fields, stride});
+void GradientPerElement(DType data, const PlaneRun& run, std::size_t next, const float* fields,
+                        std::size_t stride) {
+  WithFormat(data, [&](auto format) HWY_ATTR {
+    using Format = decltype(format);
+    const PerElement coefficients{fields, stride};
+    // Coefficients are sorted for blocks that begin with the run.
+    if (Format::kInterleaved && run.stream && !IsAligned(run)) {
+      CollectedOutput<typename Format::Element, kVectorElements> dx(Elements<Format>(run.dx), true);
+      GradientTo<Format>(dx.Next(), Elements<Format>(run.dy), Elements<Format>(run.x), run.count,
+                         IsReadable(run, 0, run.count), coefficients);
+      dx.Add(run.count);
+      dx.Finish();
+    } else {
+      const auto* const dy = Elements<Format>(run.dy) + next;
+      const auto* const x = Elements<Format>(run.x) + next;
+      GradientOfRun<Format>(run, coefficients, [&](std::size_t i) HWY_ATTR {
+        Prefetch<Format, 1>(dy + i);
+        Prefetch<Format, 1>(x + i);
+      });
+    }
+  });
+}
+
+/// From memory order into processing order; `count` is one of whole blocks.
+void SortFields(DType data, std::size_t count, float* fields) {
+  WithFormat(data, [&](auto format) HWY_ATTR {
+    for (std::size_t i = 0; i < count; i += kBlock) {
+      Float32Format::Store<StoreKind::kCached>(LoadFromMemoryOrder<decltype(format)>(fields + i),
+                                               fields + i);
+    }
+  });
 }
 
 }  // namespace normgrad::cpu::HWY_NAMESPACE
@@ -232,6 +332,7 @@ namespace {
 
 HWY_EXPORT(KernelsFor);
 HWY_EXPORT(GradientPerElement);
+HWY_EXPORT(SortFields);
 
 constexpr std::size_t kFields = sizeof(PlaneCoefficients) / sizeof(float);
 
@@ -239,20 +340,31 @@ constexpr std::size_t kFields = sizeof(PlaneCoefficients) / sizeof(float);
 
 PlaneKernels PlaneKernelsFor(DType data) { return HWY_DYNAMIC_DISPATCH(KernelsFor)(data); }
 
-// A block that begins at the last element reads past it.
-CoefficientVectors::CoefficientVectors(std::size_t count)
-    : stride_(count + kMaxBlock), fields_(kFields * stride_) {}
-
-void CoefficientVectors::Set(std::size_t first, std::size_t count, const PlaneCoefficients& c) {
-  const float values[kFields] = {c.mean, c.rstd, c.scale, c.offset, c.slope, c.factor};
-  for (std::size_t i = 0; i < kFields; ++i) {
-    std::fill_n(fields_.begin() + static_cast<std::ptrdiff_t>(i * stride_ + first), count,
-                values[i]);
+CoefficientVectors::CoefficientVectors(DType data, std::size_t plane,
+                                       std::span<const PlaneCoefficients> planes, std::size_t first,
+                                       std::size_t count)
+    : data_(data),
+      // One block more: fields that lie 4 KiB apart share their places in the first-level cache.
+      stride_(RoundUp(count, kMaxBlock) + kMaxBlock),
+      fields_(hwy::AllocateAligned<float>(kFields * stride_)) {
+  std::fill_n(fields_.get(), kFields * stride_, 0.0F);
+  std::size_t p = first / plane % planes.size();
+  std::size_t left = plane - first % plane;
+  for (std::size_t i = 0; i < count; ++i) {
+    const PlaneCoefficients& c = planes[p];
+    const float values[kFields] = {c.mean, c.rstd, c.scale, c.offset, c.slope, c.factor};
+    for (std::size_t field = 0; field < kFields; ++field) {
+      fields_[field * stride_ + i] = values[field];
+    }
+    if (--left > 0) continue;
+    left = plane;
+    p = p + 1 == planes.size() ? 0 : p + 1;
   }
+  HWY_DYNAMIC_DISPATCH(SortFields)(data_, kFields * stride_, fields_.get());
 }
 
-void CoefficientVectors::Gradient(const PlaneRun& run) const {
-  HWY_DYNAMIC_DISPATCH(GradientPerElement)(run, fields_.data(), stride_);
+void CoefficientVectors::Gradient(const PlaneRun& run, std::size_t next) const {
+  HWY_DYNAMIC_DISPATCH(GradientPerElement)(data_, run, next, fields_.get(), stride_);
 }
 
 DType PlaneTensors::CommonDType(const KernelTensor& dy, const KernelTensor& x,
@@ -267,10 +379,10 @@ PlaneTensors::PlaneTensors(const KernelTensor& dy, const KernelTensor& x, const 
       x_(x, 0),
       dx_(dx, 0),
       common_(common),
+      elements_(ElementCount(x.shape)),
       in_place_(InPlace(dy_) && InPlace(x_) && InPlace(dx_)),
-      stream_(InPlace(dx_) &&
-              ExceedsCaches(ElementCount(x.shape) *
-                            (dy_.ElementBytes() + x_.ElementBytes() + dx_.ElementBytes()))) {}
+      stream_(InPlace(dx_) && ExceedsCaches(elements_ * (dy_.ElementBytes() + x_.ElementBytes() +
+                                                         dx_.ElementBytes()))) {}
 
 bool PlaneTensors::InPlace(const RowView& view) const {
   return !view.Present() || (view.Columns().Dense() && view.Type() == common_);
@@ -306,6 +418,7 @@ PlaneRun PlaneTensors::Read(std::size_t first, std::size_t count, Buffers* buffe
   run.dx =
       dx_.Type() == common_ ? dx_.Target(0, first, buffers->Gathered(2)) : buffers->Converted(2);
   run.count = count;
+  run.spare = in_place_ ? elements_ - first - count : 0;
   run.stream = stream_;
   return run;
 }

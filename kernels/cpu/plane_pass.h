@@ -2,7 +2,10 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 #include <vector>
+
+#include <hwy/aligned_allocator.h>
 
 #include "base/dtype.h"
 #include "kernels/api/kernel.h"
@@ -35,34 +38,46 @@ struct PlaneRun {
   const std::byte* x = nullptr;
   std::byte* dx = nullptr;
   std::size_t count = 0;
-  bool stream = false;  // write dx past the caches
+  std::size_t spare = 0;  // elements that may be read behind the last one of dy and x
+  bool stream = false;    // write dx past the caches
 };
 
-/// The vector code of planes for one data type.
+/// The vector code of planes for one data type. A run is of whole planes, each of `plane` elements:
+/// many to a call, because short ones take less time than one. A piece of a plane is a plane here.
 struct PlaneKernels {
-  PlaneSums (*sums)(const PlaneRun& run, float mean, float rstd);
-  void (*gradient)(const PlaneRun& run, const PlaneCoefficients& coefficients);
+  /// Sets the sums of every plane.
+  void (*sums)(const PlaneRun& run, std::size_t plane, float mean, float rstd, PlaneSums* sums);
+  /// Writes dx, with coefficients for every plane.
+  void (*gradient)(const PlaneRun& run, std::size_t plane, const PlaneCoefficients* coefficients);
   /// The sums of `next` and the dx of `run`, of equal counts, at once: memory is read for the one
   /// while the other, which is in a cache, is written. The same bits as by one after the other.
-  PlaneSums (*sums_beside)(const PlaneRun& next, float mean, float rstd, const PlaneRun& run,
-                           const PlaneCoefficients& coefficients);
+  void (*sums_beside)(const PlaneRun& next, std::size_t plane, float mean, float rstd,
+                      PlaneSums* sums, const PlaneRun& run, const PlaneCoefficients* coefficients);
 };
 PlaneKernels PlaneKernelsFor(DType data);
 
-/// The coefficients of adjacent elements that differ: one vector for each field.
+/// How many elements may have coefficients of their own: the vectors of those fill half of a
+/// first-level cache.
+inline constexpr std::size_t kVectorElements = 1024;
+static_assert(kVectorElements % kMaxBlock == 0);
+
+/// The coefficients of elements [first, first + count) of adjacent planes of `plane` elements, to
+/// which `planes` belong again and again: one vector for each field. Cheaper than PlaneKernels
+/// where planes are shorter than vectors.
 class CoefficientVectors {
  public:
-  explicit CoefficientVectors(std::size_t count);
+  /// count <= kVectorElements.
+  CoefficientVectors(DType data, std::size_t plane, std::span<const PlaneCoefficients> planes,
+                     std::size_t first, std::size_t count);
 
-  /// Those of elements [first, first + count).
-  void Set(std::size_t first, std::size_t count, const PlaneCoefficients& coefficients);
-
-  /// dx of a float32 run that begins at element 0.
-  void Gradient(const PlaneRun& run) const;
+  /// dx of a run of `data`, of the first of these elements. The run that comes next, whose memory
+  /// is asked for, lies `next` elements behind it.
+  void Gradient(const PlaneRun& run, std::size_t next) const;
 
  private:
-  std::size_t stride_;  // of one field; more than count, so that whole vectors can be read
-  std::vector<float> fields_;
+  DType data_;
+  std::size_t stride_;                         // of one field
+  hwy::AlignedFreeUniquePtr<float[]> fields_;  // vectors that cross lines take twice as long
 };
 
 /// How many elements of a plane are handled at a time: as many sums are taken of it, and so much is
@@ -120,6 +135,7 @@ class PlaneTensors {
   RowView x_;
   RowView dx_;
   DType common_;
+  std::size_t elements_;
   bool in_place_;
   bool stream_;
 };

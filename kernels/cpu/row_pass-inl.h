@@ -68,8 +68,9 @@ struct Accumulator {
     }
   }
 
-  /// As Add(), for a block of which only the first `count` elements exist. The others are zeros,
-  /// and yet their share of the row's sums need not be: zero times an infinite statistic is NaN.
+  /// As Add(), for a block of which only the first `count` elements exist. The others may be
+  /// anything; of zeros, too, the share of the row's sums need not be zero: zero times an infinite
+  /// statistic is NaN.
   HWY_INLINE void AddTail(const Rows& dy, const Rows& x, std::size_t count, const float* gamma,
                           float* const (&column_sums)[Policy::kColumnSums], std::size_t c) {
     const Accumulator before = *this;
@@ -95,8 +96,8 @@ struct Accumulator {
       const typename Format::Element* dy_rest[kRows];
       const typename Format::Element* x_rest[kRows];
       for (std::size_t r = 0; r < kRows; ++r) {
-        dy_rest[r] = dy_tails[r].Read(dy[r] + c, count);
-        x_rest[r] = x_tails[r].Read(x[r] + c, count);
+        dy_rest[r] = tile.readable ? dy[r] + c : dy_tails[r].Read(dy[r] + c, count);
+        x_rest[r] = tile.readable ? x[r] + c : x_tails[r].Read(x[r] + c, count);
       }
       AddTail(dy_rest, x_rest, count, gamma, column_sums, c);
     }
@@ -157,15 +158,17 @@ struct Differentiator {
             Policy::Gradient(dy_block.b, x_block.b, gamma.b, statistics[r], means[r])};
   }
 
-  /// The dx of the `count` elements of row `r`, fewer than a block, at `dy` and `x`.
+  /// The dx of the `count` elements of row `r`, fewer than a block, at `dy` and `x`. `readable` as
+  /// in RowTile.
   HWY_INLINE void Rest(std::size_t r, const typename Format::Element* dy,
-                       const typename Format::Element* x, const float* gamma, std::size_t count,
-                       typename Format::Element* dx) const {
+                       const typename Format::Element* x, bool readable, const float* gamma,
+                       std::size_t count, typename Format::Element* dx) const {
     Tail<Format> dy_tail;
     Tail<Format> x_tail;
     Tail<Format> dx_tail;
     Format::template Store<StoreKind::kCached>(
-        Gradient(r, dy_tail.Read(dy, count), x_tail.Read(x, count), Float32Format::Load(gamma)),
+        Gradient(r, readable ? dy : dy_tail.Read(dy, count), readable ? x : x_tail.Read(x, count),
+                 Float32Format::Load(gamma)),
         dx_tail.elements);
     std::memcpy(dx, dx_tail.elements, count * sizeof *dx);
   }
@@ -201,7 +204,7 @@ void GradientRows(const RowTile& tile) {
   }
   if (c == cols) return;
   for (std::size_t r = 0; r < kRows; ++r) {
-    differentiator.Rest(r, dy[r] + c, x[r] + c, gamma + c, cols - c, dx[r] + c);
+    differentiator.Rest(r, dy[r] + c, x[r] + c, tile.readable, gamma + c, cols - c, dx[r] + c);
   }
 }
 
@@ -230,7 +233,9 @@ void OverlapRows(RowTile& next, const RowTile& tile) {
     Format::template Store<kKind>(differentiator.Gradient(0, dy + c, x + c, gamma_block), dx + c);
   }
   accumulator.Finish(next_dy, next_x, cols - c, gamma, column_sums, c, next);
-  if (c < cols) differentiator.Rest(0, dy + c, x + c, gamma + c, cols - c, dx + c);
+  if (c < cols) {
+    differentiator.Rest(0, dy + c, x + c, tile.readable, gamma + c, cols - c, dx + c);
+  }
 }
 
 template <class Policy, class Format>
@@ -300,9 +305,12 @@ template <class Policy>
 RowKernels RowKernelsFor(DType data) {
   return WithFormat(data, [](auto format) -> RowKernels {
     using Data = decltype(format);
-    return {&Accumulate<Policy, Data>, &GradientOf<Policy, Data>,
-            &Overlap<Policy, Data>,    &RunShortRows<Policy, Data>,
-            kMostShortBlocks * kBlock, &LoadScale<Data>,
+    return {&Accumulate<Policy, Data>,
+            &GradientOf<Policy, Data>,
+            &Overlap<Policy, Data>,
+            &RunShortRows<Policy, Data>,
+            kMostShortCols,
+            &LoadScale<Data>,
             &StoreSums<Data>};
   });
 }

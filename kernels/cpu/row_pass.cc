@@ -66,6 +66,7 @@ class Call {
         gamma_sorted_(reinterpret_cast<float*>(workspace)),
         column_sums_(gamma_sorted_ + plan_.padded_cols),
         row_sums_(column_sums_ + pass.column_sums * ColumnSumParts() * plan_.padded_cols),
+        adjacent_(AreAdjacent(dy_) && AreAdjacent(x_)),
         dense_(dy_.Columns().Dense() && x_.Columns().Dense() && dx_.Columns().Dense()),
         stream_(ExceedsCaches(3 * rows * cols * dy_.ElementBytes())) {
     for (std::size_t i = 0; i < pass.statistics; ++i) {
@@ -167,6 +168,8 @@ class Call {
   /// or is null where all of them are dense.
   void PointAt(std::size_t row, std::size_t first, std::byte* scratch, RowTile* tile) const {
     const std::size_t bytes = tile->cols * dy_.ElementBytes();
+    const std::size_t end = (row + tile->rows - 1) * cols_ + first + tile->cols;
+    tile->readable = adjacent_ && end + kMaxBlock <= rows_ * cols_;
     const auto room = [&](std::size_t tensor, std::size_t r) {
       return dense_ ? nullptr : scratch + (tensor * kMaxTileRows + r) * bytes;
     };
@@ -211,7 +214,7 @@ class Call {
     }
     const std::size_t first = part * plan_.part_rows;
     const std::size_t end = std::min(rows_, first + plan_.part_rows);
-    if (AreShort()) return TakeShortRows(first, end, part);
+    if (cols_ <= kernels_.most_short_cols) return TakeShortRows(first, end, part);
     if (Overlaps()) return OverlappingRows(first, end, part);
     ForEachTile(first, end, 0, cols_, part, [&](RowTile& tile, std::size_t) {
       kernels_.accumulate(tile);
@@ -259,32 +262,66 @@ class Call {
     return rows.Columns().Dense() && rows.RowStep() == cols_;
   }
 
-  bool AreShort() const {
-    return cols_ <= kernels_.most_short_cols && AreAdjacent(dy_) && AreAdjacent(x_) &&
-           (!dx_.Present() || AreAdjacent(dx_));
+  /// Rows [row, row + count) as dense memory: in place if they are adjacent, else in `room`.
+  std::byte* Adjacent(const RowView& rows, std::size_t row, std::byte* room) const {
+    return AreAdjacent(rows) ? rows.Row(row) : room;
   }
 
+  /// Copies rows [row, row + count) to `room`, unless they are adjacent.
+  void Gather(const RowView& rows, std::size_t row, std::size_t count, std::byte* room) const {
+    if (AreAdjacent(rows)) return;
+    const std::size_t bytes = cols_ * dy_.ElementBytes();
+    for (std::size_t r = 0; r < count; ++r, room += bytes) {
+      const std::byte* const from = rows.Read(row + r, 0, cols_, room);
+      if (from != room) std::copy_n(from, bytes, room);
+    }
+  }
+
+  /// The reverse.
+  void Scatter(const RowView& rows, std::size_t row, std::size_t count,
+               const std::byte* room) const {
+    if (AreAdjacent(rows)) return;
+    const std::size_t bytes = cols_ * dy_.ElementBytes();
+    for (std::size_t r = 0; r < count; ++r, room += bytes) {
+      if (rows.Columns().Dense()) {
+        std::copy_n(room, bytes, rows.Row(row + r));
+      } else {
+        rows.Write(row + r, 0, cols_, room);
+      }
+    }
+  }
+
+  /// Rows of a few vectors, whatever their layout: the sums depend on the order they are taken in.
   void TakeShortRows(std::size_t first, std::size_t end, std::size_t part) {
     constexpr std::size_t kRows = 512;
+    const std::size_t room_bytes = kRows * cols_ * dy_.ElementBytes();
+    const bool in_place = adjacent_ && (!dx_.Present() || AreAdjacent(dx_));
+    std::vector<std::byte> room(in_place ? 0 : 3 * room_bytes);
+    std::byte* const dy_room = room.data();
+    std::byte* const x_room = in_place ? nullptr : dy_room + room_bytes;
+    std::byte* const dx_room = in_place ? nullptr : x_room + room_bytes;
     std::array<std::array<float, kRows>, kMaxSums> statistics;
     ShortRows rows;
     rows.cols = cols_;
     rows.gamma = gamma_sorted_;
-    rows.stream = stream_;
     for (std::size_t i = 0; i < pass_.statistics; ++i) rows.statistics[i] = statistics[i].data();
     for (std::size_t i = 0; i < pass_.column_sums; ++i) {
       rows.column_sums[i] = ColumnSums(i, part, 0);
     }
     for (std::size_t row = first; row < end; row += rows.rows) {
       rows.rows = std::min(kRows, end - row);
-      rows.dy = dy_.Row(row);
-      rows.x = x_.Row(row);
-      rows.dx = dx_.Present() ? dx_.Row(row) : nullptr;
-      rows.spare = (rows_ - row - rows.rows) * cols_;
+      Gather(dy_, row, rows.rows, dy_room);
+      Gather(x_, row, rows.rows, x_room);
+      rows.dy = Adjacent(dy_, row, dy_room);
+      rows.x = Adjacent(x_, row, x_room);
+      rows.dx = dx_.Present() ? Adjacent(dx_, row, dx_room) : nullptr;
+      rows.spare = adjacent_ ? (rows_ - row - rows.rows) * cols_ : 0;
+      rows.stream = stream_ && AreAdjacent(dx_);
       for (std::size_t i = 0; i < pass_.statistics; ++i) {
         statistics_[i].Read(row, rows.rows, statistics[i].data());
       }
       kernels_.short_rows(rows);
+      if (dx_.Present()) Scatter(dx_, row, rows.rows, dx_room);
     }
     if (stream_) hwy::FlushStream();
   }
@@ -331,6 +368,7 @@ class Call {
   float* gamma_sorted_;  // the workspace: gamma, in processing order,
   float* column_sums_;   // sums of every part of rows,
   float* row_sums_;      // sums of every part of columns
+  bool adjacent_;        // the rows of dy and of x, without gaps
   bool dense_;           // the columns of dy, x and dx
   bool stream_;
 };

@@ -31,7 +31,8 @@ struct RowTile {
   std::array<std::array<float, kMaxSums>, kMaxTileRows> sums{};  // over the columns; later means
   const float* gamma = nullptr;                                  // processing order, padded
   std::array<float*, kMaxSums> column_sums{};                    // the same; added to
-  bool stream = false;                                           // write dx past the caches
+  bool readable = false;  // kMaxBlock elements behind every row of dy and x can be read
+  bool stream = false;    // write dx past the caches
 };
 
 /// Adjacent rows of a few vectors, as dense memory. What the vector code works on where a call for

@@ -12,7 +12,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <type_traits>
 
 #include "kernels/cpu/convert-inl.h"
 #include "kernels/cpu/copy-inl.h"
@@ -21,56 +20,100 @@
 HWY_BEFORE_NAMESPACE();
 namespace normgrad::cpu::HWY_NAMESPACE {
 
-/// The longest short rows are of so many blocks: a row stays in registers between its two sweeps.
-inline constexpr std::size_t kMostShortBlocks = 4;
+/// The longest short rows, in elements: measured.
+inline constexpr std::size_t kMostShortCols = 4 * kBlock;
 
-/// Rows of kBlocks blocks, the last of which need not be whole. What lies behind a row is read and
-/// written with it: the next row, which comes to be written later, or room for it.
+/// Adds up pairs of adjacent lanes: those of `a`, then those of `b`.
+HWY_INLINE VF PairSums(VF a, VF b) {
+#if HWY_TARGET == HWY_SCALAR
+  (void)b;
+  return a;  // which has no pairs
+#else
+  return hn::Add(hn::ConcatEven(DF(), b, a), hn::ConcatOdd(DF(), b, a));
+#endif
+}
+
+/// The lanes of kCount vectors added up until kLanes are left, those of every vector together.
+template <std::size_t kCount>
+HWY_INLINE VF ReducedTogether(const VF* vectors) {
+  if constexpr (kCount == 1) {
+    return vectors[0];
+  } else {
+    constexpr std::size_t kHalf = kCount / 2;
+    return PairSums(ReducedTogether<kHalf>(vectors), ReducedTogether<kHalf>(vectors + kHalf));
+  }
+}
+
+/// The sum of each of kCount vectors, a power of 2 of at most kLanes, in its lane.
+template <std::size_t kCount>
+HWY_INLINE VF SumsOfEach(const VF (&vectors)[kCount]) {
+  VF sums = ReducedTogether<kCount>(vectors);
+  for (std::size_t left = kLanes / kCount; left > 1; left /= 2) sums = PairSums(sums, sums);
+  return sums;
+}
+
+/// Rows of kBlocks blocks, or of any number if that is 0, the last of which need not be whole; less
+/// a vector if kHalf. The sums of a few rows at a time are added up together, as the lanes of a
+/// vector. What lies behind a row is read and written with it: the next row, which comes to be
+/// written later, or room for it.
 ///
 /// With kOneSlot the column sums stay in registers from row to row. Through memory, a row would
 /// have to wait for the stores of the one before.
-template <class Policy, class Format, std::size_t kBlocks, bool kOneSlot>
+template <class Policy, class Format, std::size_t kBlocks, bool kHalf, bool kOneSlot>
 class ShortRowPass {
   using Element = typename Format::Element;
-  static constexpr std::size_t kPadded = kBlocks * kBlock;
+  static constexpr std::size_t kHeld = kOneSlot ? kBlocks : 1;  // blocks of column sums
+  // So few that reading a batch and writing the one before overlap.
+  static constexpr std::size_t kBatch =
+      std::clamp(kLanes * sizeof(float) / (kBlocks > 0 ? kBlocks : 4) / sizeof(Element),
+                 std::size_t{1}, kLanes);
 
  public:
   HWY_INLINE explicit ShortRowPass(const ShortRows& rows)
       : rows_(rows),
-        dy_(Elements<Format>(rows.dy)),
-        x_(Elements<Format>(rows.x)),
-        cols_(hn::Set(DF(), static_cast<float>(rows.cols))),
-        last_(LanesOf<Format>(rows.cols - (kBlocks - 1) * kBlock)) {}
+        blocks_(kBlocks > 0 ? kBlocks : (rows.cols + kBlock - 1) / kBlock),
+        last_(LanesOf<Format>(rows.cols - (blocks_ - 1) * kBlock)) {}
 
-  HWY_INLINE void Run() const {
-    // dx is collected here and moved piece by piece: rows need be neither whole vectors nor aligned
-    // ones, as which alone they could go past the caches. 32 rows end where a line does.
-    constexpr std::size_t kRows = 32;
-    constexpr std::size_t kPiece = 1024;
-    HWY_ALIGN Element dx[std::max(kRows * kPadded, kPiece) + kPadded];
-    const std::size_t piece_rows = std::max(kRows, kPiece / rows_.cols / kRows * kRows);
-    const std::size_t readable = ReadableRows();
-    std::size_t slot = kOneSlot ? 0 : rows_.first_slot;
-    ColumnSums columns[kBlocks];
-    if constexpr (kOneSlot) {
-      for (std::size_t b = 0; b < kBlocks; ++b) columns[b].Load(rows_, b * kBlock);
-    }
-    for (std::size_t first = 0; first < rows_.rows; first += piece_rows) {
-      const std::size_t end = std::min(rows_.rows, first + piece_rows);
-      for (std::size_t r = first; r < end; ++r) {
-        Element* const row_dx = dx + (r - first) * rows_.cols;
-        r < readable ? Row(r, dy_ + r * rows_.cols, x_ + r * rows_.cols, slot, columns, row_dx)
-                     : LastRow(r, slot, columns, row_dx);
-        if constexpr (!kOneSlot) slot = slot + 1 == rows_.slots ? 0 : slot + 1;
-      }
-      if (rows_.dx != nullptr) Move(dx, first, end - first);
-    }
-    if constexpr (kOneSlot) {
-      for (std::size_t b = 0; b < kBlocks; ++b) columns[b].Store(rows_, b * kBlock);
+  void Run() const {
+    Element* const dx = Elements<Format>(rows_.dx);
+    const bool aligned = reinterpret_cast<std::uintptr_t>(dx) % HWY_MAX_BYTES == 0;
+    if (kHalf || rows_.cols < Padded() || (rows_.stream && !aligned)) {
+      RunInto(CollectedOutput<Element, kMostShortCols>(dx, rows_.stream));
+    } else if (rows_.stream) {
+      RunInto(DirectOutput<Element, StoreKind::kStreamed>(dx));
+    } else {
+      RunInto(DirectOutput<Element, StoreKind::kCached>(dx));
     }
   }
 
  private:
+  // Of what changes from row to row, nothing is a member: the compiler could not tell it from dx.
+  template <class Output>
+  HWY_INLINE void RunInto(Output dx) const {
+    const Element* const dy = Elements<Format>(rows_.dy);
+    const Element* const x = Elements<Format>(rows_.x);
+    ColumnSums columns[kHeld];
+    if constexpr (kOneSlot) {
+      for (std::size_t b = 0; b < kHeld; ++b) columns[b].Load(rows_, b * kBlock);
+    }
+    const std::size_t readable = ReadableRows();
+    Batches(0, readable, dy, x, columns, dx);
+    if (readable < rows_.rows) {
+      // The last rows, which are fewer than Padded() elements.
+      HWY_ALIGN Element last_dy[2 * kMostShortCols] = {};
+      HWY_ALIGN Element last_x[2 * kMostShortCols] = {};
+      const std::size_t first = readable * rows_.cols;
+      const std::size_t bytes = (rows_.rows * rows_.cols - first) * sizeof(Element);
+      std::memcpy(last_dy, dy + first, bytes);
+      std::memcpy(last_x, x + first, bytes);
+      Batches(readable, rows_.rows, last_dy, last_x, columns, dx);
+    }
+    dx.Finish();
+    if constexpr (kOneSlot) {
+      for (std::size_t b = 0; b < kHeld; ++b) columns[b].Store(rows_, b * kBlock);
+    }
+  }
+
   /// The column sums of a block.
   struct ColumnSums {
     VF a[Policy::kColumnSums];
@@ -79,13 +122,13 @@ class ShortRowPass {
     HWY_INLINE void Load(const ShortRows& rows, std::size_t at) {
       for (std::size_t i = 0; i < Policy::kColumnSums; ++i) {
         a[i] = hn::LoadU(DF(), rows.column_sums[i] + at);
-        b[i] = hn::LoadU(DF(), rows.column_sums[i] + at + kLanes);
+        if constexpr (!kHalf) b[i] = hn::LoadU(DF(), rows.column_sums[i] + at + kLanes);
       }
     }
     HWY_INLINE void Store(const ShortRows& rows, std::size_t at) const {
       for (std::size_t i = 0; i < Policy::kColumnSums; ++i) {
         hn::StoreU(a[i], DF(), rows.column_sums[i] + at);
-        hn::StoreU(b[i], DF(), rows.column_sums[i] + at + kLanes);
+        if constexpr (!kHalf) hn::StoreU(b[i], DF(), rows.column_sums[i] + at + kLanes);
       }
     }
   };
@@ -93,102 +136,147 @@ class ShortRowPass {
   /// How many rows can be read with what lies behind them.
   HWY_INLINE std::size_t ReadableRows() const {
     const std::size_t elements = rows_.rows * rows_.cols + rows_.spare;
-    return elements < kPadded ? 0 : (elements - kPadded) / rows_.cols + 1;
+    if (elements < Padded()) return 0;
+    return std::min(rows_.rows, (elements - Padded()) / rows_.cols + 1);
   }
 
-  /// A row behind which nothing may be read.
-  HWY_INLINE void LastRow(std::size_t r, std::size_t slot, ColumnSums (&columns)[kBlocks],
-                          Element* dx) const {
-    HWY_ALIGN Element dy[kPadded] = {};
-    HWY_ALIGN Element x[kPadded] = {};
-    std::memcpy(dy, dy_ + r * rows_.cols, rows_.cols * sizeof(Element));
-    std::memcpy(x, x_ + r * rows_.cols, rows_.cols * sizeof(Element));
-    Row(r, dy, x, slot, columns, dx);
+  /// Rows [first, end), the first of which lies at `dy` and `x`.
+  template <class Output>
+  HWY_INLINE void Batches(std::size_t first, std::size_t end, const Element* dy, const Element* x,
+                          ColumnSums (&columns)[kHeld], Output& dx) const {
+    const std::size_t cols = rows_.cols;
+    const VF divisor = hn::Set(DF(), static_cast<float>(cols));
+    std::size_t slot = kOneSlot ? 0 : (rows_.first_slot + first) % rows_.slots;
+    for (std::size_t row = first; row < end; row += kBatch) {
+      const std::size_t count = std::min(kBatch, end - row);
+      VF sums[Policy::kRowSums][kBatch];
+      std::size_t row_slot = slot;
+      for (std::size_t r = 0; r < count; ++r) {
+        VF of_row[Policy::kRowSums];
+        Accumulate(row + r, dy + r * cols, x + r * cols, row_slot, columns, of_row);
+        for (std::size_t i = 0; i < Policy::kRowSums; ++i) sums[i][r] = of_row[i];
+        row_slot = NextSlot(row_slot);
+      }
+      for (std::size_t r = count; r < kBatch; ++r) {
+        for (std::size_t i = 0; i < Policy::kRowSums; ++i) sums[i][r] = hn::Zero(DF());
+      }
+      if (rows_.dx != nullptr) {
+        HWY_ALIGN float means[Policy::kRowSums][kLanes];
+        for (std::size_t i = 0; i < Policy::kRowSums; ++i) {
+          hn::Store(hn::Div(SumsOfEach(sums[i]), divisor), DF(), means[i]);
+        }
+        row_slot = slot;
+        for (std::size_t r = 0; r < count; ++r) {
+          VF of_row[Policy::kRowSums];
+          for (std::size_t i = 0; i < Policy::kRowSums; ++i) of_row[i] = hn::Set(DF(), means[i][r]);
+          Differentiate<Output::kStore>(row + r, dy + r * cols, x + r * cols, row_slot, of_row,
+                                        dx.Next());
+          dx.Add(cols);
+          row_slot = NextSlot(row_slot);
+        }
+      }
+      slot = row_slot;
+      dy += kBatch * cols;
+      x += kBatch * cols;
+    }
   }
 
-  /// Row `r`, at `dy` and `x`, with the scale and the sums in `slot`.
-  HWY_INLINE void Row(std::size_t r, const Element* dy, const Element* x, std::size_t slot,
-                      ColumnSums (&columns)[kBlocks], Element* dx) const {
+  HWY_INLINE std::size_t NextSlot(std::size_t slot) const {
+    return kOneSlot || slot + 1 == rows_.slots ? 0 : slot + 1;
+  }
+
+  /// The statistics of row `r`.
+  HWY_INLINE void GetStatistics(std::size_t r, VF (&statistics)[Policy::kStatistics]) const {
+    for (std::size_t i = 0; i < Policy::kStatistics; ++i) {
+      statistics[i] = hn::Set(DF(), rows_.statistics[i][r]);
+    }
+  }
+
+  /// Sets the sums of row `r`, which lies at `dy` and `x`, lane by lane, and adds to those of
+  /// columns.
+  HWY_INLINE void Accumulate(std::size_t r, const Element* dy, const Element* x, std::size_t slot,
+                             ColumnSums (&columns)[kHeld], VF (&sums)[Policy::kRowSums]) const {
     const DF d;
     const std::size_t at = slot * rows_.slot_stride;
+    const std::size_t blocks = kBlocks > 0 ? kBlocks : blocks_;
     VF statistics[Policy::kStatistics];
-    for (std::size_t i = 0; i < Policy::kStatistics; ++i) {
-      statistics[i] = hn::Set(d, rows_.statistics[i][r]);
-    }
-    VF sums_a[Policy::kRowSums];
+    GetStatistics(r, statistics);
     VF sums_b[Policy::kRowSums];
-    for (std::size_t i = 0; i < Policy::kRowSums; ++i) sums_a[i] = sums_b[i] = hn::Zero(d);
-    Block dy_blocks[kBlocks];
-    Block x_blocks[kBlocks];
-    for (std::size_t b = 0; b < kBlocks; ++b) {
+    for (std::size_t i = 0; i < Policy::kRowSums; ++i) sums[i] = sums_b[i] = hn::Zero(d);
+    for (std::size_t b = 0; b < blocks; ++b) {
       const std::size_t c = b * kBlock;
-      dy_blocks[b] = Format::Load(dy + c);
-      x_blocks[b] = Format::Load(x + c);
+      const Block dy_block = Format::Load(dy + c);
+      const Block x_block = Format::Load(x + c);
       const Block gamma = Float32Format::Load(rows_.gamma + at + c);
-      if constexpr (!kOneSlot) columns[b].Load(rows_, at + c);
+      ColumnSums& of_block = columns[kOneSlot ? b : 0];
+      if constexpr (!kOneSlot) of_block.Load(rows_, at + c);
       VF before_a[Policy::kRowSums];
       VF before_b[Policy::kRowSums];
       for (std::size_t i = 0; i < Policy::kRowSums; ++i) {
-        before_a[i] = sums_a[i];
+        before_a[i] = sums[i];
         before_b[i] = sums_b[i];
       }
-      Policy::Accumulate(dy_blocks[b].a, x_blocks[b].a, gamma.a, statistics, sums_a, columns[b].a);
-      Policy::Accumulate(dy_blocks[b].b, x_blocks[b].b, gamma.b, statistics, sums_b, columns[b].b);
-      if (b + 1 == kBlocks) {  // behind the row there may be anything
+      Policy::Accumulate(dy_block.a, x_block.a, gamma.a, statistics, sums, of_block.a);
+      if constexpr (!kHalf) {
+        Policy::Accumulate(dy_block.b, x_block.b, gamma.b, statistics, sums_b, of_block.b);
+      }
+      if (b + 1 == blocks) {  // behind the row there may be anything
         for (std::size_t i = 0; i < Policy::kRowSums; ++i) {
-          sums_a[i] = hn::IfThenElse(hn::FirstN(d, last_.a), sums_a[i], before_a[i]);
+          sums[i] = hn::IfThenElse(hn::FirstN(d, last_.a), sums[i], before_a[i]);
           sums_b[i] = hn::IfThenElse(hn::FirstN(d, last_.b), sums_b[i], before_b[i]);
         }
       }
-      if constexpr (!kOneSlot) columns[b].Store(rows_, at + c);
+      if constexpr (!kOneSlot) of_block.Store(rows_, at + c);
     }
-    if (rows_.dx == nullptr) return;
-    VF means[Policy::kRowSums];
-    for (std::size_t i = 0; i < Policy::kRowSums; ++i) {
-      means[i] = hn::Div(hn::SumOfLanes(d, hn::Add(sums_a[i], sums_b[i])), cols_);
-    }
-    for (std::size_t b = 0; b < kBlocks; ++b) {
-      const std::size_t c = b * kBlock;
-      const Block gamma = Float32Format::Load(rows_.gamma + at + c);
-      Format::template Store<StoreKind::kCached>(
-          {Policy::Gradient(dy_blocks[b].a, x_blocks[b].a, gamma.a, statistics, means),
-           Policy::Gradient(dy_blocks[b].b, x_blocks[b].b, gamma.b, statistics, means)},
-          dx + c);
+    if constexpr (!kHalf) {
+      for (std::size_t i = 0; i < Policy::kRowSums; ++i) sums[i] = hn::Add(sums[i], sums_b[i]);
     }
   }
 
-  HWY_INLINE void Move(const Element* dx, std::size_t first, std::size_t count) const {
-    const std::size_t row_bytes = rows_.cols * sizeof(Element);
-    auto* const to = reinterpret_cast<std::uint8_t*>(rows_.dx) + first * row_bytes;
-    const auto* const from = reinterpret_cast<const std::uint8_t*>(dx);
-    rows_.stream ? CopyVectors<StoreKind::kStreamed>(to, from, count * row_bytes)
-                 : CopyVectors<StoreKind::kCached>(to, from, count * row_bytes);
+  /// Writes the dx of row `r`, which lies at `dy` and `x`, and something behind it.
+  template <StoreKind kKind>
+  HWY_INLINE void Differentiate(std::size_t r, const Element* dy, const Element* x,
+                                std::size_t slot, const VF (&means)[Policy::kRowSums],
+                                Element* dx) const {
+    const std::size_t blocks = kBlocks > 0 ? kBlocks : blocks_;
+    VF statistics[Policy::kStatistics];
+    GetStatistics(r, statistics);
+    for (std::size_t b = 0; b < blocks; ++b) {
+      const std::size_t c = b * kBlock;
+      const Block dy_block = Format::Load(dy + c);
+      const Block x_block = Format::Load(x + c);
+      const Block gamma = Float32Format::Load(rows_.gamma + slot * rows_.slot_stride + c);
+      Block gradient;
+      gradient.a = Policy::Gradient(dy_block.a, x_block.a, gamma.a, statistics, means);
+      gradient.b = gradient.a;
+      if constexpr (!kHalf) {
+        gradient.b = Policy::Gradient(dy_block.b, x_block.b, gamma.b, statistics, means);
+      }
+      Format::template Store<kKind>(gradient, dx + c);
+    }
   }
+
+  std::size_t Padded() const { return blocks_ * kBlock; }
 
   const ShortRows rows_;
-  const Element* const dy_;
-  const Element* const x_;
-  const VF cols_;
+  const std::size_t blocks_;
   const LaneCounts last_;  // of the last block
 };
 
 template <class Policy, class Format>
 void RunShortRows(const ShortRows& rows) {
-  static_assert(kMostShortBlocks == 4);
-  const auto run = [&](auto blocks) HWY_ATTR {
-    constexpr std::size_t kBlocks = decltype(blocks)::value;
-    // From three blocks on there are too few registers.
-    if (kBlocks <= 2 && rows.slots == 1) {
-      ShortRowPass<Policy, Format, kBlocks, kBlocks <= 2>(rows).Run();
-    } else {
-      ShortRowPass<Policy, Format, kBlocks, false>(rows).Run();
-    }
-  };
-  switch ((rows.cols + kBlock - 1) / kBlock) {
-    case 1: return run(std::integral_constant<std::size_t, 1>());
-    case 2: return run(std::integral_constant<std::size_t, 2>());
-    case 3: return run(std::integral_constant<std::size_t, 3>());
-    default: return run(std::integral_constant<std::size_t, 4>());
+  const bool one_slot = rows.slots == 1;
+  if (rows.cols > 2 * kBlock || (rows.cols > kBlock && !one_slot)) {
+    ShortRowPass<Policy, Format, 0, false, false>(rows).Run();
+  } else if (rows.cols > kBlock) {  // no more column sums than there are registers for
+    ShortRowPass<Policy, Format, 2, false, true>(rows).Run();
+  } else if (rows.cols > kLanes || Format::kInterleaved) {
+    one_slot ? ShortRowPass<Policy, Format, 1, false, true>(rows).Run()
+             : ShortRowPass<Policy, Format, 1, false, false>(rows).Run();
+  } else {
+    constexpr bool kHalf = !Format::kInterleaved;
+    one_slot ? ShortRowPass<Policy, Format, 1, kHalf, true>(rows).Run()
+             : ShortRowPass<Policy, Format, 1, kHalf, false>(rows).Run();
   }
 }
 

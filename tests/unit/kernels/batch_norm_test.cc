@@ -105,7 +105,7 @@ class BatchNormKernel : public testing::TestWithParam<BatchDTypes> {};
 TEST_P(BatchNormKernel, IsRightForEveryLengthOfPlanes) {
   // Around vectors, the step from short to long planes, and pieces.
   for (const std::int64_t s :
-       {1, 2, 7, 15, 16, 17, 33, 49, 63, 64, 65, 127, 129, 2047, 2049, 4097}) {
+       {1, 2, 7, 15, 16, 17, 31, 32, 33, 49, 63, 64, 65, 127, 129, 1023, 1025, 2047, 2049, 4097}) {
     for (const std::int64_t c : {1, 3, 17}) {
       SCOPED_TRACE(fmt::format("S={}, C={}", s, c));
       ExpectCorrectOnEveryTarget({3, c, {s}, GetParam()});
@@ -118,6 +118,8 @@ TEST_P(BatchNormKernel, IsRightForManySamplesAndChannels) {
   for (const auto& [n, c, s] : {std::tuple<std::int64_t, std::int64_t, Shape>{1030, 7, {}},
                                 {2, 4100, {}},
                                 {67, 1000, {1, 2}},
+                                {3, 5, {1100}},
+                                {9, 300, {7, 7}},
                                 {9, 300, {8, 8}}}) {
     SCOPED_TRACE(fmt::format("N={}, C={}", n, c));
     BatchNormCall call(n, c, s, GetParam());

@@ -194,8 +194,10 @@ class NormKernel : public testing::TestWithParam<NormDTypes> {};
 TEST_P(NormKernel, IsRightForEveryLengthOfRows) {
   // Around one and two vectors of 16, the widest there are; blocks are two of them. Then around the
   // lengths at which the first-level cache is too small for a row.
-  for (const std::int64_t r : {1, 15, 16, 17, 31, 32, 33, 65, 1000, 1843, 1844, 2304, 2305, 4099}) {
-    for (const std::int64_t a : {1, 2, 7, 65}) {
+  for (const std::int64_t r : {1,  8,  15,  16,  17,  31,   32,   33,   63,   64,   65,
+                               95, 97, 127, 128, 129, 1000, 1843, 1844, 2304, 2305, 4099}) {
+    for (const std::int64_t a : {1, 2, 7, 65, 1100}) {
+      if (a * r > 300'000) continue;
       SCOPED_TRACE(fmt::format("A={}, R={}", a, r));
       ExpectCorrectOnEveryTarget({LayerNorm({a}, {r}), GetParam()});
       if (HasFatalFailure()) return;
@@ -205,8 +207,8 @@ TEST_P(NormKernel, IsRightForEveryLengthOfRows) {
 
 TEST_P(NormKernel, IsRightForEveryLengthOfPlanes) {
   // Around vectors, the step from short to long planes, and pieces.
-  for (const std::int64_t s :
-       {1, 2, 7, 15, 16, 17, 33, 49, 63, 64, 65, 127, 128, 129, 2047, 2049, 4097}) {
+  for (const std::int64_t s : {1,  2,  7,  15,  16,  17,  31,   32,   33,   47,   48,  49,
+                               63, 64, 65, 127, 128, 129, 1023, 1025, 2047, 2049, 4097}) {
     for (const std::int64_t d : {1, 3, 5, 6, 7}) {
       for (const std::int64_t g : {1, 2}) {
         SCOPED_TRACE(fmt::format("S={}, D={}, G={}", s, d, g));
@@ -220,7 +222,8 @@ TEST_P(NormKernel, IsRightForEveryLengthOfPlanes) {
 TEST_P(NormKernel, IsRightForManySamplesAndChannels) {
   for (const Norm& norm :
        {GroupNorm(1030, 6, {}, 2), GroupNorm(1030, 3, {1}, 3), GroupNorm(67, 1000, {}, 250),
-        GroupNorm(67, 1000, {2}, 1000), GroupNorm(1, 4500, {}, 1), GroupNorm(33, 64, {8, 8}, 32)}) {
+        GroupNorm(67, 1000, {2}, 1000), GroupNorm(1, 4500, {}, 1), GroupNorm(33, 64, {8, 8}, 32),
+        GroupNorm(3, 260, {7, 7}, 2), GroupNorm(40, 32, {4, 4}, 4), GroupNorm(600, 12, {3}, 4)}) {
     SCOPED_TRACE(ToString(norm.dims));
     NormCall call(norm, GetParam());
     call.Run();
@@ -283,8 +286,9 @@ TEST_P(NormKernel, GivesTheSameBitsForEveryNumberOfThreads) {
 TEST_P(NormKernel, GivesTheSameBitsForEveryLayout) {
   // Of dense 16-bit tensors one row, or one group, is read while the one before is written.
   for (const Norm& norm :
-       {LayerNorm({300}, {100}), LayerNorm({3}, {9001}), GroupNorm(2, 6, {3, 11}, 2),
-        GroupNorm(2, 4, {3, 801}, 1), GroupNorm(9, 12, {3, 801}, 4)}) {
+       {LayerNorm({300}, {100}), LayerNorm({600}, {7}), LayerNorm({3}, {9001}),
+        GroupNorm(2, 6, {3, 11}, 2), GroupNorm(70, 6, {2}, 2), GroupNorm(70, 24, {8}, 3),
+        GroupNorm(3, 70, {7, 7}, 1), GroupNorm(2, 4, {3, 801}, 1), GroupNorm(9, 12, {3, 801}, 4)}) {
     NormCall dense(norm, GetParam());
     dense.Run();
     for (const LayoutKind kind : AllLayoutKinds()) {

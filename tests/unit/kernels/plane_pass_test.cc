@@ -2,7 +2,10 @@
 // What calls that fit into the caches never show: stores past them.
 #include "kernels/cpu/plane_pass.h"
 
+#include <algorithm>
+#include <array>
 #include <cstring>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -56,12 +59,107 @@ class StreamedStores : public testing::TestWithParam<DType> {
   alignas(64) std::array<std::byte, kMaxCount * 4> x_{};
 };
 
+/// Coefficients of planes that all differ.
+std::vector<PlaneCoefficients> SomeCoefficients(std::size_t planes) {
+  std::vector<PlaneCoefficients> coefficients(planes);
+  for (std::size_t i = 0; i < planes; ++i) {
+    const auto value = static_cast<float>(i);
+    coefficients[i] = {0.5F + value, 2, 3, 0.25F * value, 0.75F, 2 + value};
+  }
+  return coefficients;
+}
+
 TEST_P(StreamedStores, GiveThePlanesTheSameBytes) {
+  const std::vector<PlaneCoefficients> coefficients = SomeCoefficients(kMaxCount);
   ForEachTarget([&] {
     const PlaneKernels kernels = PlaneKernelsFor(GetParam());
-    ExpectSameBytes([&](std::size_t count, std::byte* dx, bool stream) {
-      kernels.gradient({dy_.data(), x_.data(), dx, count, stream}, {0.5, 2, 3, 0.25, 0.75, 2});
-    });
+    for (const std::size_t plane : {1, 5, 16, 31, 32, 33, 64, 100, 128, 200}) {
+      ExpectSameBytes([&](std::size_t count, std::byte* dx, bool stream) {
+        PlaneRun run = {dy_.data(), x_.data(), dx};
+        run.count = count / plane * plane;
+        run.stream = stream;
+        kernels.gradient(run, plane, coefficients.data());
+      });
+    }
+  });
+}
+
+TEST_P(StreamedStores, GiveElementsWithTheirOwnCoefficientsWhatTheirPlanesGet) {
+  const std::vector<PlaneCoefficients> coefficients = SomeCoefficients(7);
+  ForEachTarget([&] {
+    const PlaneKernels kernels = PlaneKernelsFor(GetParam());
+    for (const std::size_t plane : {1, 2, 5, 15, 16, 31}) {
+      const CoefficientVectors vectors(GetParam(), plane, coefficients, 3 * plane, kMaxCount);
+      std::array<std::byte, kMaxCount * 4> expected{};
+      for (std::size_t first = 0; first < kMaxCount; first += plane) {
+        const std::size_t bytes = first * ElementBytes();
+        PlaneRun run = {dy_.data() + bytes, x_.data() + bytes, expected.data() + bytes};
+        run.count = std::min(plane, kMaxCount - first);
+        kernels.gradient(run, run.count, &coefficients[(3 + first / plane) % 7]);
+      }
+      ExpectSameBytes([&](std::size_t count, std::byte* dx, bool stream) {
+        PlaneRun run = {dy_.data(), x_.data(), dx};
+        run.count = count;
+        run.spare = kMaxCount - count;
+        run.stream = stream;
+        vectors.Gradient(run, 0);
+        EXPECT_EQ(std::memcmp(dx, expected.data(), count * ElementBytes()), 0) << plane;
+      });
+    }
+  });
+}
+
+TEST_P(StreamedStores, GiveShortRowsTheSameBytes) {
+  ForEachTarget([&] {
+    const RowKernels kernels = LayerNormRowKernels(GetParam());
+    constexpr std::size_t kSlots = 3;
+    const std::vector<float> gamma(kSlots * RoundUp(kMaxCount, kColumnPadding), 1.5F);
+    const std::vector<float> statistics(kMaxCount, 0.75F);
+    for (std::size_t cols = 1; cols <= kernels.most_short_cols; ++cols) {
+      for (const std::size_t slots : {std::size_t{1}, kSlots}) {
+        ExpectSameBytes([&](std::size_t count, std::byte* dx, bool stream) {
+          std::vector<float> sums[kMaxSums] = {std::vector<float>(gamma.size()),
+                                               std::vector<float>(gamma.size())};
+          ShortRows rows;
+          rows.rows = count / cols;
+          rows.cols = cols;
+          rows.dy = dy_.data();
+          rows.x = x_.data();
+          rows.dx = dx;
+          rows.spare = kMaxCount - rows.rows * cols;
+          rows.statistics = {statistics.data(), statistics.data()};
+          rows.gamma = gamma.data();
+          rows.column_sums = {sums[0].data(), sums[1].data()};
+          rows.slots = slots;
+          rows.first_slot = slots - 1;
+          rows.slot_stride = RoundUp(kMaxCount, kColumnPadding);
+          rows.stream = stream;
+          kernels.short_rows(rows);
+        });
+      }
+    }
+  });
+}
+
+TEST_P(StreamedStores, TakePlanesTogetherAsEachAlone) {
+  ForEachTarget([&] {
+    const PlaneKernels kernels = PlaneKernelsFor(GetParam());
+    for (const std::size_t plane : {1, 5, 16, 31, 32, 33, 64, 100}) {
+      const std::size_t planes = kMaxCount / plane;
+      PlaneRun all = {dy_.data(), x_.data()};
+      all.count = planes * plane;
+      std::vector<PlaneSums> together(planes);
+      kernels.sums(all, plane, 0.5, 2, together.data());
+      for (std::size_t p = 0; p < planes; ++p) {
+        const std::size_t bytes = p * plane * ElementBytes();
+        PlaneRun run = {dy_.data() + bytes, x_.data() + bytes};
+        run.count = plane;
+        PlaneSums alone;
+        kernels.sums(run, plane, 0.5, 2, &alone);
+        EXPECT_EQ(together[p].dy, alone.dy) << plane << " elements, number " << p;
+        EXPECT_EQ(together[p].dy_xhat, alone.dy_xhat) << plane << " elements, number " << p;
+      }
+    }
   });
 }
 
@@ -82,34 +180,6 @@ TEST_P(StreamedStores, GiveTheRowsTheSameBytes) {
       tile.stream = stream;
       kernels.gradient(tile);
     });
-  });
-}
-
-TEST(CoefficientVectors, GiveTheSameBytesStreamedAndFromEveryElement) {
-  ForEachTarget([] {
-    std::vector<float> dy(100);
-    for (std::size_t i = 0; i < dy.size(); ++i) dy[i] = static_cast<float>(i);
-    CoefficientVectors coefficients(100);
-    for (std::size_t i = 0; i < 100; ++i) {
-      const auto value = static_cast<float>(i);
-      coefficients.Set(i, 1, {.mean = 1, .rstd = 2, .scale = value, .slope = 3, .factor = 0.5});
-    }
-    alignas(64) std::array<float, 164> dx{};
-    for (const bool stream : {false, true}) {
-      for (std::size_t skipped = 0; skipped <= 16; ++skipped) {
-        dx.fill(-1);
-        const auto bytes = [](float* from) { return reinterpret_cast<std::byte*>(from); };
-        coefficients.Gradient(
-            {bytes(dy.data()), bytes(dy.data()), bytes(&dx[16 + skipped]), 100, stream});
-        EXPECT_EQ(dx[15 + skipped], -1);
-        for (std::size_t i = 0; i < 100; ++i) {
-          // (i * i - (i - 1) * 2 * 3) / 2
-          const auto value = static_cast<float>(i);
-          ASSERT_EQ(dx[16 + skipped + i], (value * value - (value - 1) * 6) / 2) << i;
-        }
-        EXPECT_EQ(dx[116 + skipped], -1);
-      }
-    }
   });
 }
 

@@ -127,11 +127,13 @@ class RmsCall : public KernelCall {
 class RmsNormGradKernel : public testing::TestWithParam<RmsDTypes> {};
 
 TEST_P(RmsNormGradKernel, IsWithinItsBoundForEveryLength) {
-  // Around one and two vectors of 16, the widest there are; blocks are two of them. Then around the
-  // lengths at which the first-level cache is too small for a row.
-  for (const std::int64_t r :
-       {1, 15, 16, 17, 31, 32, 33, 65, 257, 1000, 2304, 2305, 3072, 3073, 4099}) {
-    for (const std::int64_t a : {1, 2, 7, 65}) {
+  // Around one and two vectors of 16, the widest there are; blocks are two of them, and up to four
+  // of these are a short row. Then around the lengths at which the first-level cache is too small
+  // for a row. Short rows are taken 512 at a time.
+  for (const std::int64_t r : {1,  8,   15,  16,  17,  31,   32,   33,   63,   64,   65,  95,
+                               97, 127, 128, 129, 257, 1000, 2304, 2305, 3072, 3073, 4099}) {
+    for (const std::int64_t a : {1, 2, 7, 65, 1100}) {
+      if (a * r > 300'000) continue;
       SCOPED_TRACE(fmt::format("A={}, R={}", a, r));
       RmsCall call({a}, {r}, GetParam());
       ForEachTarget([&] {
@@ -175,7 +177,8 @@ TEST_P(RmsNormGradKernel, GivesTheSameBitsForEveryNumberOfThreads) {
 }
 
 TEST_P(RmsNormGradKernel, GivesTheSameBitsForEveryLayout) {
-  for (const auto& [a, r] : {std::pair<std::int64_t, std::int64_t>{300, 100}, {3, 9001}}) {
+  for (const auto& [a, r] :
+       {std::pair<std::int64_t, std::int64_t>{300, 100}, {600, 7}, {3, 9001}}) {
     RmsCall dense({a}, {r}, GetParam());
     dense.Run();
     for (const LayoutKind kind : AllLayoutKinds()) {
