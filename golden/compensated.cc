@@ -14,9 +14,8 @@ template <typename Term>
 void AddAll(std::size_t count, Term term, LaneSums* sums) {
   Vectorised([=] {
     LaneSums local = *sums;  // the compiler must assume that the terms may lie in `sums`
-    std::size_t i = 0;
-    for (; i + kLanes <= count; i += kLanes) local.Add(term(i, kLanes));
-    if (i < count) local.Add(term(i, count - i));
+    ForEachVector(count,
+                  [=, &local](std::size_t i, std::size_t lanes) { local.Add(term(i, lanes)); });
     *sums = local;
   });
 }
@@ -85,8 +84,7 @@ void ColumnSums::AddRows(const double* terms, const double* factors, std::size_t
   Vectorised([=, count = Columns(), high = high_.data(), low = low_.data(),
               magnitude = magnitude_.data(), energy = energy_.data()] {
     // The sums of eight columns stay in registers while the rows go by.
-    for (std::size_t i = 0; i < count; i += kLanes) {
-      const std::size_t lanes = std::min(kLanes, count - i);
+    ForEachVector(count, [=](std::size_t i, std::size_t lanes) {
       LaneSums sums{LoadLanes(high + i, lanes), LoadLanes(low + i, lanes),
                     LoadLanes(magnitude + i, lanes), LoadLanes(energy + i, lanes)};
       for (std::size_t row = 0; row < rows; ++row) {
@@ -97,7 +95,7 @@ void ColumnSums::AddRows(const double* terms, const double* factors, std::size_t
       StoreLanes(sums.low, lanes, low + i);
       StoreLanes(sums.magnitude, lanes, magnitude + i);
       StoreLanes(sums.energy, lanes, energy + i);
-    }
+    });
   });
 }
 
@@ -118,10 +116,9 @@ Totals ColumnSums::At(std::size_t column) const {
 
 void MultiplyAll(const double* a, const double* b, std::size_t count, double* product) {
   Vectorised([=] {
-    for (std::size_t i = 0; i < count; i += kLanes) {
-      const std::size_t lanes = std::min(kLanes, count - i);
+    ForEachVector(count, [=](std::size_t i, std::size_t lanes) {
       StoreLanes(LoadLanes(a + i, lanes) * LoadLanes(b + i, lanes), lanes, product + i);
-    }
+    });
   });
 }
 
@@ -129,11 +126,10 @@ double MaxMagnitude(std::span<const double> values) {
   return Vectorised([=] {
     constexpr double kLargest = std::numeric_limits<double>::max();
     Lanes largest{};
-    for (std::size_t i = 0; i < values.size(); i += kLanes) {
-      const std::size_t lanes = std::min(kLanes, values.size() - i);
+    ForEachVector(values.size(), [=, &largest](std::size_t i, std::size_t lanes) {
       const Lanes magnitude = AbsOf(LoadLanes(values.data() + i, lanes));
       largest = MaxOf(largest, magnitude <= kLargest ? magnitude : Lanes{});
-    }
+    });
     double result = 0;
     for (std::size_t k = 0; k < kLanes; ++k) result = std::max(result, largest[k]);
     return result;

@@ -132,8 +132,7 @@ void Line::Evaluate(const double* p, const double* x, const double* reach, std::
   const double height = std::fabs(offset.high), steepness = std::fabs(slope.high);
   const double scale = std::fabs(factor);
   Vectorised([=, line = *this] {
-    for (std::size_t i = 0; i < count; i += kLanes) {
-      const std::size_t lanes = std::min(kLanes, count - i);
+    ForEachVector(count, [=](std::size_t i, std::size_t lanes) {
       const Lanes xs = LoadLanes(x + i, lanes), ps = LoadLanes(p + i, lanes);
       const auto product = TwoProduct(Broadcast(line.slope.high), xs);
       auto difference = TwoSum(ps, -product.high);
@@ -145,7 +144,7 @@ void Line::Evaluate(const double* p, const double* x, const double* reach, std::
       StoreLanes(line.factor * (difference.high + difference.low), lanes, value + i);
       const Lanes magnitude = AbsOf(ps) + height + steepness * LoadLanes(reach + i, lanes);
       StoreLanes(scale * magnitude, lanes, local + i);
-    }
+    });
   });
 }
 

@@ -83,7 +83,7 @@ bool SetErrors(std::size_t count, Tile* tile) {
       const Lanes error = AbsOf(LoadLanes(&tile->actual[i]) - golden);
       StoreLanes(AbsOf(golden), &tile->magnitude[i]);
       StoreLanes(error, &tile->error[i]);
-      not_finite |= ~(error <= std::numeric_limits<double>::max());
+      not_finite |= ~MaskOf(error <= std::numeric_limits<double>::max());
     }
     return !AnyOf(not_finite);
   });
@@ -139,7 +139,7 @@ void AddRelativeErrors(const Tile& tile, std::size_t count, const ElementLimits&
       const Lanes relative = relative_error(error, magnitude);
       sum += relative;
       maximum = MaxOf(maximum, relative);
-      small -= (magnitude < small_golden) & (error > small_error);
+      small -= MaskOf(magnitude < small_golden) & MaskOf(error > small_error);
     }
     part->sums[Comparison::kRelativeError] += SumOf(sum);
     part->counts[Comparison::kSmallErrors] += CountOf(small);
@@ -172,17 +172,17 @@ void AddTolerances(const Tile& tile, std::size_t count, const ElementLimits& lim
       const Lanes error = LoadLanes(&tile.error[i]), magnitude = LoadLanes(&tile.magnitude[i]);
       for (std::size_t k = 0; k < beyond.size(); ++k) {
         const Tolerance tolerance = limits.tolerances[k];
-        beyond[k] -= error > tolerance.absolute + tolerance.relative * magnitude;
+        beyond[k] -= MaskOf(error > tolerance.absolute + tolerance.relative * magnitude);
       }
       const auto power = std::bit_cast<Lanes>(std::bit_cast<LaneBits>(magnitude) & kExponent);
       const Lanes least = MaxOf(power, Broadcast(format.smallest_normal)) * ulps;
       for (std::size_t k = 0; k < beyond_limit.size(); ++k) {
-        beyond_limit[k] -= error > MaxOf(least, Broadcast(limits.errors[k]));
+        beyond_limit[k] -= MaskOf(error > MaxOf(least, Broadcast(limits.errors[k])));
       }
-      const LaneMask tiny = magnitude <= kTiny;
+      const LaneMask tiny = MaskOf(magnitude <= kTiny);
       const Lanes allowed = limits.benchdnn * (tiny ? Broadcast(1) : magnitude);
-      benchdnn -= (error > allowed) & ~(tiny & (error < kFloat32Epsilon));
-      different -= std::bit_cast<LaneBits>(actual) != std::bit_cast<LaneBits>(golden);
+      benchdnn -= MaskOf(error > allowed) & ~(tiny & MaskOf(error < kFloat32Epsilon));
+      different -= MaskOf(std::bit_cast<LaneBits>(actual) != std::bit_cast<LaneBits>(golden));
     }
     for (std::size_t k = 0; k < beyond.size(); ++k) {
       part->counts[Comparison::kBeyondMixed + k] += CountOf(beyond[k]);

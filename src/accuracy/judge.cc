@@ -106,10 +106,10 @@ Quiet SkipQuiet(const double* golden, std::size_t i, std::size_t count, const Ti
       const Lanes goldens = LoadLanes(golden + at);
       const Lanes error = AbsOf(LoadLanes(actual + at) - goldens);
       const Lanes need = LoadLanes(needs + at), allowance = LoadLanes(allowances + at);
-      const LaneMask loud = ~((error <= std::numeric_limits<double>::max()) & (need <= allowance) &
-                              (need <= margin * allowance));
-      if (AnyOf(loud)) break;
-      nonzero -= goldens != 0;
+      const LaneMask quiet = MaskOf(error <= std::numeric_limits<double>::max()) &
+                             MaskOf(need <= allowance) & MaskOf(need <= margin * allowance);
+      if (AnyOf(~quiet)) break;
+      nonzero -= MaskOf(goldens != 0);
       largest = MaxOf(largest, error);
     }
     Quiet quiet{at - i, 0, 0};
@@ -143,16 +143,16 @@ void JudgeTile(const ReferenceBlock& block, std::size_t first, std::size_t count
 bool SetNeeds(const double* golden, std::size_t count, Tile* tile) {
   return Vectorised([=] {
     LaneMask ends{};
-    for (std::size_t i = 0; i < count; i += kLanes) {
-      const std::size_t lanes = std::min(kLanes, count - i);
+    ForEachVector(count, [=, &ends](std::size_t i, std::size_t lanes) {
       const Lanes goldens = LoadLanes(golden + i, lanes);
       const Lanes below = LoadLanes(&tile->low[i], lanes) - goldens;
       const Lanes above = goldens - LoadLanes(&tile->high[i], lanes);
       const Lanes outside = below > above ? below : above;
       StoreLanes(outside <= 0 ? Lanes{} : outside, lanes, &tile->need[i]);
       const LaneMask real = LaneMask{0, 1, 2, 3, 4, 5, 6, 7} < static_cast<std::int64_t>(lanes);
-      ends |= real & (outside == 0) & (LoadLanes(&tile->allowance[i], lanes) == 0);
-    }
+      const LaneMask strict = MaskOf(LoadLanes(&tile->allowance[i], lanes) == 0);
+      ends |= MaskOf(real) & MaskOf(outside == 0) & strict;
+    });
     return AnyOf(ends);
   });
 }

@@ -64,10 +64,8 @@ void Fill(const BoundRule& rule, const void* address, std::size_t count, double*
   Vectorised([=] {
     const Lanes infinity = Broadcast(std::numeric_limits<double>::infinity());
     const Lanes nan = Broadcast(std::numeric_limits<double>::quiet_NaN());
-    for (std::size_t i = 0; i < count; i += kLanes) {
-      const std::size_t lanes = std::min(kLanes, count - i);
-      typename Format::Elements elements{};
-      std::memcpy(&elements, bytes + i * Format::kBytes, lanes * Format::kBytes);
+    ForEachVector(count, [=](std::size_t i, std::size_t lanes) {
+      const auto elements = LoadAs<typename Format::Elements>(bytes + i * Format::kBytes, lanes);
       const auto bits = __builtin_convertvector(elements, LaneMask);
       const LaneMask magnitude = bits & (Format::kSign - 1);
       // Zero reaches as far to either side.
@@ -81,7 +79,7 @@ void Fill(const BoundRule& rule, const void* address, std::size_t count, double*
       const LaneMask negative = bits & Format::kSign;
       StoreLanes(negative != 0 ? -outer : inner, lanes, low + i);
       StoreLanes(negative != 0 ? -inner : outer, lanes, high + i);
-    }
+    });
   });
 }
 

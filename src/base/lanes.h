@@ -33,13 +33,16 @@ inline Vector LoadAs(const void* address) {
   return vector;
 }
 
-/// The first `count` of them, at most kLanes, and zeros behind.
-inline Lanes LoadLanes(const double* from, std::size_t count) {
-  if (count == kLanes) return LoadAs<Lanes>(from);
-  Lanes lanes{};
-  for (std::size_t k = 0; k < count; ++k) lanes[k] = from[k];
-  return lanes;
+/// The first `count` elements from `address` on, at most kLanes, and zeros behind.
+template <typename Vector>
+inline Vector LoadAs(const void* address, std::size_t count) {
+  if (count == kLanes) return LoadAs<Vector>(address);
+  Vector vector{};
+  std::memcpy(&vector, address, count * (sizeof vector / kLanes));
+  return vector;
 }
+
+inline Lanes LoadLanes(const double* from, std::size_t count) { return LoadAs<Lanes>(from, count); }
 
 inline Lanes LoadLanes(const double* from) { return LoadLanes(from, kLanes); }
 
@@ -58,6 +61,22 @@ inline Lanes AbsOf(Lanes lanes) {
 
 /// The larger of each pair, `a` where one is NaN.
 inline Lanes MaxOf(Lanes a, Lanes b) { return b > a ? b : a; }
+
+/// Calls step(i, lanes) for i = 0, kLanes, … below `count`: `lanes` is kLanes, which the compiler
+/// knows and makes single instructions of, and last what is left.
+template <typename Step>
+inline void ForEachVector(std::size_t count, Step step) {
+  std::size_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) step(i, kLanes);
+  if (i < count) step(i, count - i);
+}
+
+/// A comparison as the mask of its lanes, where it is more than the condition of `a ? b : c`: GCC
+/// evaluates logic on bare comparisons of eight lanes one lane at a time.
+inline LaneMask MaskOf(LaneMask comparison) {
+  const auto all = std::bit_cast<Lanes>(~LaneMask{});
+  return std::bit_cast<LaneMask>(comparison ? all : Lanes{});
+}
 
 /// Whether a mask holds anywhere.
 inline bool AnyOf(LaneMask mask) {

@@ -90,11 +90,25 @@ LaneBits BitsFrom(std::uint64_t key, std::uint64_t first) {
   return Mix(Mix(key + index * kGoldenGamma) + kGoldenGamma);
 }
 
-Lanes NormalsFrom(std::uint64_t key, std::uint64_t first) {
-  const LaneBits bits = BitsFrom(key, first);
-  Lanes square = -2 * LogOfUnit(1 - ToUnit(bits));
+Lanes SquareRoot(Lanes square) {
   for (std::size_t k = 0; k < kLanes; ++k) square[k] = std::sqrt(square[k]);
-  return square * CosOfTurn(2 * std::numbers::pi * ToUnit(Mix(bits + kGoldenGamma)));
+  return square;
+}
+
+// Vectors of normal numbers made side by side. Each is one long chain of operations that wait for
+// one another: in short loops over several chains a processor has always some to go on with.
+constexpr std::size_t kChains = 16;
+
+// The first `vectors` of `normals`: Box-Muller.
+void SetNormals(std::uint64_t key, std::uint64_t first, std::size_t vectors,
+                std::array<Lanes, kChains>* normals) {
+  std::array<LaneBits, kChains> bits;  // NOLINT(cppcoreguidelines-pro-type-member-init)
+  for (std::size_t i = 0; i < vectors; ++i) bits[i] = BitsFrom(key, first + i * kLanes);
+  for (std::size_t i = 0; i < vectors; ++i) (*normals)[i] = LogOfUnit(1 - ToUnit(bits[i]));
+  for (std::size_t i = 0; i < vectors; ++i) {
+    const Lanes turn = 2 * std::numbers::pi * ToUnit(Mix(bits[i] + kGoldenGamma));
+    (*normals)[i] = SquareRoot(-2 * (*normals)[i]) * CosOfTurn(turn);
+  }
 }
 
 }  // namespace
@@ -141,8 +155,11 @@ double RandomStream::Normal(std::uint64_t index) const {
 
 void RandomStream::Normals(std::uint64_t first, std::span<double> out) const {
   Vectorised([key = key_, first, data = out.data(), count = out.size()] {
-    for (std::size_t i = 0; i < count; i += kLanes) {
-      StoreLanes(NormalsFrom(key, first + i), std::min(kLanes, count - i), data + i);
+    std::array<Lanes, kChains> normals;  // NOLINT(cppcoreguidelines-pro-type-member-init)
+    for (std::size_t i = 0; i < count; i += sizeof normals / sizeof(double)) {
+      const std::size_t numbers = std::min(sizeof normals / sizeof(double), count - i);
+      SetNormals(key, first + i, (numbers + kLanes - 1) / kLanes, &normals);
+      std::memcpy(data + i, normals.data(), numbers * sizeof(double));
     }
   });
 }
