@@ -246,17 +246,19 @@ Answer JudgeOutputs(const CaseRun& run, const CheckOptions& options, const Dense
   return Judge(run, options, outputs, roundoff, nullptr).answer;
 }
 
-Answer CheckAccuracy(CaseRun& run, const CheckOptions& options, Result* result) {
-  run.Launch(Poison::kFirst, /*deterministic=*/false);
-  const DenseTensors by_default = run.Outputs();
-  Judgement judgement = Judge(run, options, by_default, kFloat32Roundoff, options.standard);
+namespace {
+
+Answer JudgeBothModes(CaseRun& run, const CheckOptions& options, bool look_for_damage,
+                      Result* result) {
+  const auto by_default = run.FirstLaunch(/*deterministic=*/false, look_for_damage).outputs;
+  Judgement judgement = Judge(run, options, *by_default, kFloat32Roundoff, options.standard);
   result->outputs = judgement.outputs;
   if (judgement.answer.outcome != Outcome::kPassed) return judgement.answer;
   if (const auto why = WhyInputsShowNothing(run)) return {Outcome::kMistrusted, *why};
   // The option may choose another kernel; equal bits have the verdict already.
-  run.Launch(Poison::kFirst, /*deterministic=*/true);
-  if (run.LeftAgain(by_default)) return judgement.answer;
-  judgement = Judge(run, options, run.Outputs(), kFloat32Roundoff, options.standard);
+  const auto deterministic = run.FirstLaunch(/*deterministic=*/true, look_for_damage).outputs;
+  if (deterministic == by_default) return judgement.answer;
+  judgement = Judge(run, options, *deterministic, kFloat32Roundoff, options.standard);
   // Of either mode, the report shows the worse.
   for (std::size_t i = 0; i < judgement.outputs.size(); ++i) {
     std::vector<StandardResult> standards = result->outputs[i].standards;
@@ -272,6 +274,17 @@ Answer CheckAccuracy(CaseRun& run, const CheckOptions& options, Result* result) 
     judgement.answer.reason += " (with ACL_OPT_DETERMINISTIC on)";
   }
   return judgement.answer;
+}
+
+}  // namespace
+
+Answer CheckAccuracy(CaseRun& run, const CheckOptions& options, Result* result) {
+  // That check begins with the same launches: they are looked at for it while they are there.
+  const auto& checks = run.the_case().checks;
+  const bool memory_follows = std::ranges::find(checks, "memory") != checks.end();
+  const Answer answer = JudgeBothModes(run, options, memory_follows, result);
+  if (!memory_follows) run.ForgetFirstLaunches();
+  return answer;
 }
 
 }  // namespace normgrad

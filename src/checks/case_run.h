@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -54,6 +55,12 @@ struct Setup {
   Placement placement = Placement::kAligned;
 };
 
+/// What a launch left behind.
+struct Aftermath {
+  std::shared_ptr<const DenseTensors> outputs;     // CaseRun::Outputs()
+  std::optional<std::vector<std::string>> damage;  // CaseRun::Damage(), if that was looked for
+};
+
 /// The arguments of a call in the library's own types.
 class DeviceArgs {
  public:
@@ -91,7 +98,10 @@ class CaseRun {
   const std::shared_ptr<const CaseInputs>& inputs() const { return inputs_; }
 
   /// The inputs from the next launch on: of the same case, with other values.
-  void UseInputs(std::shared_ptr<const CaseInputs> inputs) { inputs_ = std::move(inputs); }
+  void UseInputs(std::shared_ptr<const CaseInputs> inputs) {
+    inputs_ = std::move(inputs);
+    ForgetFirstLaunches();
+  }
 
   /// Poisons outputs, gaps, guards and workspace, makes sure of the inputs, runs both phases and
   /// waits for them. What has been verified since the last launch is not written again.
@@ -99,6 +109,12 @@ class CaseRun {
   void Launch(Poison poison, bool deterministic) {
     Launch({.deterministic = deterministic, .poisons = Poisons::All(poison)});
   }
+
+  /// Launch(Poison::kFirst, deterministic), with which several checks begin: of each mode it is
+  /// made once, and what it left is kept for the next who asks. Outputs that both modes left alike
+  /// are kept once, of others the last.
+  Aftermath FirstLaunch(bool deterministic, bool look_for_damage);
+  void ForgetFirstLaunches() { first_launches_ = {}; }
 
   /// Launches while `neighbour`, which shares nothing with this case but the device, runs on a
   /// stream of its own.
@@ -199,6 +215,7 @@ class CaseRun {
   std::optional<DeviceArgs> args_;
   Prepared prepared_;
   std::unique_ptr<GuardedBuffer> workspace_;
+  std::array<std::optional<Aftermath>, 2> first_launches_;  // by default, deterministic
 };
 
 /// Device bytes of all tensors' storage.

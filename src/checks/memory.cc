@@ -69,23 +69,18 @@ std::string Unwritten(const CaseRun& run, const DenseTensors& first) {
   return "";
 }
 
-/// Launches with one poison, then with the other; what the first left in the outputs, and what
-/// either damaged or both left unwritten. The second launch is the last.
-struct Pair {
-  DenseTensors first;
-  std::vector<std::string> damage;
-};
-
-Pair LaunchWithBothPoisons(CaseRun& run, bool deterministic) {
-  Pair pair;
-  run.Launch(Poison::kFirst, deterministic);
-  pair.damage = run.Damage();
-  pair.first = run.Outputs();
+/// Launches with one poison, then with the other; what either damaged or both left unwritten.
+/// `first` becomes the outputs of the one with the first, the other launch is the last.
+std::vector<std::string> LaunchWithBothPoisons(CaseRun& run, bool deterministic,
+                                               std::shared_ptr<const DenseTensors>* first) {
+  Aftermath left = run.FirstLaunch(deterministic, /*look_for_damage=*/true);
+  *first = left.outputs;
+  std::vector<std::string> damage = std::move(*left.damage);
   run.Launch(Poison::kSecond, deterministic);
-  if (pair.damage.empty()) pair.damage = run.Damage();
-  std::string unwritten = Unwritten(run, pair.first);
-  if (!unwritten.empty()) pair.damage.push_back(std::move(unwritten));
-  return pair;
+  if (damage.empty()) damage = run.Damage();
+  std::string unwritten = Unwritten(run, **first);
+  if (!unwritten.empty()) damage.push_back(std::move(unwritten));
+  return damage;
 }
 
 /// Where the last launch left other outputs than `first`, which run 1 left; empty where nowhere.
@@ -120,14 +115,27 @@ std::string Culprits(CaseRun& run, const DenseTensors& first) {
   return fmt::format("what {}", fmt::join(culprits, ", what "));
 }
 
-/// Whether tensors at addresses aligned to their elements, and no more, are treated as any other.
+/// With the option on, equal launches give equal bits, so what the last launch left other than the
+/// `first` is the poison's. A kernel that differs with equal poison is not `repeatable`, which is
+/// the determinism check's to report.
+std::vector<std::string> DamageByPoison(CaseRun& run, const DenseTensors& first, bool* repeatable) {
+  const std::string difference = DifferenceFrom(first, run, "run 2");
+  if (difference.empty()) return {};
+  run.Launch(Poison::kFirst, /*deterministic=*/true);
+  *repeatable = run.LeftAgain(first);
+  if (!*repeatable) return {};
+  return {fmt::format("results depend on what memory held before: {}; it is {}", difference,
+                      Culprits(run, first))};
+}
+
+/// Whether tensors at addresses aligned to their elements, and no more, are treated as any other:
+/// what the launch damaged, and where it left other outputs than `expected`, if there are any.
 std::vector<std::string> LaunchUnaligned(CaseRun& run, bool deterministic,
-                                         const DenseTensors& aligned) {
+                                         const DenseTensors* expected) {
   run.Launch({.deterministic = deterministic, .placement = Placement::kUnaligned});
   std::vector<std::string> damage = run.Damage();
-  // By default a difference may be another order of summation.
-  if (deterministic) {
-    std::string difference = DifferenceFrom(aligned, run, "the unaligned run");
+  if (expected != nullptr) {
+    std::string difference = DifferenceFrom(*expected, run, "the unaligned run");
     if (!difference.empty()) damage.push_back(std::move(difference));
   }
   for (std::string& line : damage) {
@@ -136,30 +144,29 @@ std::vector<std::string> LaunchUnaligned(CaseRun& run, bool deterministic,
   return damage;
 }
 
-/// What is wrong with the memory of launches in one mode; empty when nothing is.
-std::vector<std::string> DamageOf(CaseRun& run, bool deterministic) {
-  Pair pair = LaunchWithBothPoisons(run, deterministic);
-  if (!pair.damage.empty()) return pair.damage;
-  if (deterministic) {
-    // With the option on, equal launches give equal bits, so a difference is the poison's.
-    const std::string difference = DifferenceFrom(pair.first, run, "run 2");
-    if (!difference.empty()) {
-      run.Launch(Poison::kFirst, deterministic);
-      // Control: a kernel that differs with equal poison is the determinism check's to report.
-      if (!run.LeftAgain(pair.first)) return {};
-      return {fmt::format("results depend on what memory held before: {}; it is {}", difference,
-                          Culprits(run, pair.first))};
-    }
-  }
-  return LaunchUnaligned(run, deterministic, pair.first);
+/// What is wrong with the memory of launches; empty when nothing is. The option may choose another
+/// kernel: both modes are looked at.
+std::vector<std::string> DamageOf(CaseRun& run) {
+  std::shared_ptr<const DenseTensors> first;
+  std::vector<std::string> damage = LaunchWithBothPoisons(run, /*deterministic=*/false, &first);
+  first.reset();  // there is room for those of one mode only, where they differ
+  if (!damage.empty()) return damage;
+  damage = LaunchWithBothPoisons(run, /*deterministic=*/true, &first);
+  if (!damage.empty()) return damage;
+  bool repeatable = true;
+  damage = DamageByPoison(run, *first, &repeatable);
+  if (!damage.empty()) return damage;
+  // By default a difference may be another order of summation.
+  damage = LaunchUnaligned(run, /*deterministic=*/false, nullptr);
+  if (!damage.empty() || !repeatable) return damage;
+  return LaunchUnaligned(run, /*deterministic=*/true, first.get());
 }
 
 }  // namespace
 
 Answer CheckMemory(CaseRun& run, const CheckOptions&, Result*) {
-  // The option may choose another kernel: both modes are looked at.
-  std::vector<std::string> damage = DamageOf(run, /*deterministic=*/false);
-  if (damage.empty()) damage = DamageOf(run, /*deterministic=*/true);
+  const std::vector<std::string> damage = DamageOf(run);
+  run.ForgetFirstLaunches();
   if (damage.empty()) return {};
   return {Outcome::kFailed, fmt::format("{}", fmt::join(damage, "; "))};
 }
