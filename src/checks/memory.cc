@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Does a launch write every output element and nothing else, whatever memory held before and
 // wherever the tensors lie?
+#include <atomic>
 #include <cstring>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include "base/lanes.h"
+#include "base/parallel.h"
 #include "checks/check.h"
 
 namespace normgrad {
@@ -19,9 +21,9 @@ bool HoldsPoison(const std::byte* element, std::size_t bytes, Poison poison) {
   return true;
 }
 
-/// Whether any of `elements` holds `poison` throughout.
+/// Whether any of `elements`, whose bits are Bits, holds `poison` throughout.
 template <typename Bits>
-bool AnyHoldsPoison(std::span<const std::byte> elements, Poison poison) {
+bool AnyHolds(std::span<const std::byte> elements, Poison poison) {
   Bits pattern{};
   std::memset(&pattern, static_cast<int>(poison), sizeof pattern);
   return Vectorised([=, data = elements.data(), count = elements.size() / sizeof pattern] {
@@ -35,20 +37,30 @@ bool AnyHoldsPoison(std::span<const std::byte> elements, Poison poison) {
   });
 }
 
-bool AnyHoldsPoison(std::span<const std::byte> elements, std::size_t bytes, Poison poison) {
-  return bytes == 2 ? AnyHoldsPoison<std::uint16_t>(elements, poison)
-                    : AnyHoldsPoison<std::uint32_t>(elements, poison);
+/// Whether any of `elements` of `bytes` bytes does.
+bool AnyHoldsPoison(std::span<const std::byte> elements, std::size_t bytes, Poison poison,
+                    unsigned threads) {
+  constexpr std::size_t kPieceBytes = std::size_t{1} << 20;
+  std::atomic<bool> found = false;
+  ParallelFor((elements.size() + kPieceBytes - 1) / kPieceBytes, threads, [&](std::size_t i) {
+    const std::size_t first = i * kPieceBytes;
+    const auto piece = elements.subspan(first, std::min(kPieceBytes, elements.size() - first));
+    const bool here = bytes == 2 ? AnyHolds<std::uint16_t>(piece, poison)
+                                 : AnyHolds<std::uint32_t>(piece, poison);
+    if (here) found = true;
+  });
+  return found;
 }
 
 /// What of the outputs kept the poison of both launches: no value equals both. `first` is what the
 /// one with the first poison left, the last was the one with the second.
-std::string Unwritten(const CaseRun& run, const DenseTensors& first) {
+std::string Unwritten(const CaseRun& run, const DenseTensors& first, unsigned threads) {
   const Case& the_case = run.the_case();
   std::vector<std::size_t> suspects;  // params
   for (std::size_t i = 0; i < first.size(); ++i) {
     if (first[i].empty()) continue;
     const std::size_t bytes = SizeOf(the_case.DTypeOf(the_case.op->params[i]));
-    if (AnyHoldsPoison(first[i], bytes, Poison::kFirst)) suspects.push_back(i);
+    if (AnyHoldsPoison(first[i], bytes, Poison::kFirst, threads)) suspects.push_back(i);
   }
   if (suspects.empty()) return "";
   const DenseTensors second = run.Outputs();
@@ -71,14 +83,14 @@ std::string Unwritten(const CaseRun& run, const DenseTensors& first) {
 
 /// Launches with one poison, then with the other; what either damaged or both left unwritten.
 /// `first` becomes the outputs of the one with the first, the other launch is the last.
-std::vector<std::string> LaunchWithBothPoisons(CaseRun& run, bool deterministic,
+std::vector<std::string> LaunchWithBothPoisons(CaseRun& run, bool deterministic, unsigned threads,
                                                std::shared_ptr<const DenseTensors>* first) {
   Aftermath left = run.FirstLaunch(deterministic, /*look_for_damage=*/true);
   *first = left.outputs;
   std::vector<std::string> damage = std::move(*left.damage);
   run.Launch(Poison::kSecond, deterministic);
   if (damage.empty()) damage = run.Damage();
-  std::string unwritten = Unwritten(run, **first);
+  std::string unwritten = Unwritten(run, **first, threads);
   if (!unwritten.empty()) damage.push_back(std::move(unwritten));
   return damage;
 }
@@ -146,12 +158,13 @@ std::vector<std::string> LaunchUnaligned(CaseRun& run, bool deterministic,
 
 /// What is wrong with the memory of launches; empty when nothing is. The option may choose another
 /// kernel: both modes are looked at.
-std::vector<std::string> DamageOf(CaseRun& run) {
+std::vector<std::string> DamageOf(CaseRun& run, unsigned threads) {
   std::shared_ptr<const DenseTensors> first;
-  std::vector<std::string> damage = LaunchWithBothPoisons(run, /*deterministic=*/false, &first);
+  std::vector<std::string> damage =
+      LaunchWithBothPoisons(run, /*deterministic=*/false, threads, &first);
   first.reset();  // there is room for those of one mode only, where they differ
   if (!damage.empty()) return damage;
-  damage = LaunchWithBothPoisons(run, /*deterministic=*/true, &first);
+  damage = LaunchWithBothPoisons(run, /*deterministic=*/true, threads, &first);
   if (!damage.empty()) return damage;
   bool repeatable = true;
   damage = DamageByPoison(run, *first, &repeatable);
@@ -164,8 +177,8 @@ std::vector<std::string> DamageOf(CaseRun& run) {
 
 }  // namespace
 
-Answer CheckMemory(CaseRun& run, const CheckOptions&, Result*) {
-  const std::vector<std::string> damage = DamageOf(run);
+Answer CheckMemory(CaseRun& run, const CheckOptions& options, Result*) {
+  const std::vector<std::string> damage = DamageOf(run, options.threads);
   run.ForgetFirstLaunches();
   if (damage.empty()) return {};
   return {Outcome::kFailed, fmt::format("{}", fmt::join(damage, "; "))};

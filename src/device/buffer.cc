@@ -3,11 +3,15 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstring>
 #include <stdexcept>
+#include <thread>
 #include <vector>
 
 #include <fmt/format.h>
+
+#include "base/parallel.h"
 
 namespace normgrad {
 namespace {
@@ -15,6 +19,11 @@ namespace {
 // What is compared piece by piece stays in the cache nearest to memory that is a core's own; what
 // is written from one piece again and again should be large enough for a device's fastest copy.
 constexpr std::size_t kPieceBytes = std::size_t{1} << 18, kPoisonBytes = std::size_t{1} << 22;
+
+// Of the host, beside the one that talks to the device: as many as a CPU device may use.
+unsigned ThreadsFor(const Device& device) {
+  return device.threads() > 0 ? device.threads() : std::thread::hardware_concurrency();
+}
 
 }  // namespace
 
@@ -56,18 +65,35 @@ void GuardedBuffer::Read(std::span<std::byte> bytes, std::size_t first) const {
   if (!bytes.empty()) device_.Download(bytes, data() + first);
 }
 
-// Downloads piece by piece; compare(piece, first) is where the piece from byte `first` on is other,
-// its size if nowhere.
+// Downloads piece by piece, while other threads compare: compare(piece, first) is where the piece
+// from byte `first` on is other, its size if nowhere. A library need not serve several threads.
 template <typename Compare>
 std::optional<std::size_t> GuardedBuffer::FirstOtherOf(Compare compare) const {
-  std::vector<std::byte> scratch(std::min(payload_bytes_, kPieceBytes));
-  for (std::size_t first = 0; first < payload_bytes_; first += scratch.size()) {
-    const auto piece = std::span(scratch).first(std::min(scratch.size(), payload_bytes_ - first));
-    Read(piece, first);
-    const std::size_t other = compare(std::span<const std::byte>(piece), first);
-    if (other < piece.size()) return first + other;
-  }
-  return std::nullopt;
+  const std::size_t size = std::min(payload_bytes_, kPieceBytes);
+  const std::size_t pieces = size > 0 ? (payload_bytes_ + size - 1) / size : 0;
+  std::vector<std::byte> scratch(std::min(pieces, kPlaces) * size);
+  const auto piece = [&](std::size_t i) {
+    return std::span(scratch).subspan(i % kPlaces * size,
+                                      std::min(size, payload_bytes_ - i * size));
+  };
+  std::atomic<std::size_t> first_other = payload_bytes_;
+  const auto download = [&](std::size_t i) {
+    if (first_other < payload_bytes_) return false;
+    Read(piece(i), i * size);
+    return true;
+  };
+  const auto find = [&](std::size_t i) {
+    const std::size_t other = compare(std::span<const std::byte>(piece(i)), i * size);
+    if (other == piece(i).size()) return;
+    // Pieces are compared in any order; those before one that is other all are.
+    std::size_t before = first_other;
+    while (i * size + other < before &&
+           !first_other.compare_exchange_weak(before, i * size + other)) {
+    }
+  };
+  MakeAndUse(pieces, ThreadsFor(device_), download, find);
+  if (first_other == payload_bytes_) return std::nullopt;
+  return first_other;
 }
 
 std::optional<std::size_t> GuardedBuffer::FirstOther(std::span<const std::byte> expected) const {

@@ -2,6 +2,7 @@
 #include "base/parallel.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <stdexcept>
 #include <thread>
@@ -51,6 +52,35 @@ TEST(ParallelFor, MayBeCalledFromWithinABodyAndFromSeveralThreads) {
     for (int i = 0; i < 100; ++i) nested();
   }
   EXPECT_TRUE(std::ranges::all_of(calls, [](const auto& n) { return n == 101; }));
+}
+
+TEST_P(ParallelForOnThreads, UsesWhatOneThreadMakesBeforeItsPlaceIsTakenAgain) {
+  const auto maker = std::this_thread::get_id();
+  std::array<std::size_t, kPlaces> places{};
+  std::vector<std::atomic<int>> used(1000);
+  const auto make = [&](std::size_t i) {
+    EXPECT_EQ(std::this_thread::get_id(), maker);
+    places[i % kPlaces] = i;
+    return true;
+  };
+  MakeAndUse(used.size(), GetParam(), make, [&](std::size_t i) {
+    if (places[i % kPlaces] == i) ++used[i];
+  });
+  EXPECT_TRUE(std::ranges::all_of(used, [](const auto& n) { return n == 1; }));
+}
+
+TEST_P(ParallelForOnThreads, UsesWhatWasMadeBeforeTheEnd) {
+  std::atomic<int> used = 0;
+  MakeAndUse(
+      1000, GetParam(), [](std::size_t i) { return i < 10; }, [&](std::size_t) { ++used; });
+  EXPECT_EQ(used, 10);
+  const auto fail = [](std::size_t i) {
+    if (i == 10) throw std::runtime_error("out of luck");
+    return true;
+  };
+  EXPECT_THAT([&] { MakeAndUse(1000, GetParam(), fail, [&](std::size_t) { ++used; }); },
+              testing::ThrowsMessage<std::runtime_error>("out of luck"));
+  EXPECT_EQ(used, 20);
 }
 
 TEST(ParallelFor, StaysOnTheCallersThreadWhenAskedForOne) {
