@@ -90,92 +90,86 @@ std::uint32_t LoadBits(const Format& format, const void* address) {
   return bits;
 }
 
-// Every binary16 number is a normal float32, whose exponent is biased by 112 more. Infinity and NaN
-// need that shift twice.
-FloatLanes HalfToFloat(HalfLanes half) {
-  constexpr std::uint32_t kRebias = 112u << 23;
-  const auto bits = __builtin_convertvector(half, WordLanes);
-  const WordLanes magnitude = bits & 0x7fffu;
-  const WordLanes special = magnitude >= 0x7c00u ? WordLanes{} + kRebias : WordLanes{};
-  const WordLanes normal = (magnitude << 13) + kRebias + special;
-  const FloatLanes small =
-      __builtin_convertvector(std::bit_cast<IntLanes>(magnitude), FloatLanes) * 0x1p-24f;
-  const WordLanes sign = (bits & 0x8000u) << 16;
-  return std::bit_cast<FloatLanes>(sign |
-                                   (magnitude < 0x400u ? std::bit_cast<WordLanes>(small) : normal));
+// What follows is made for loops that the compiler turns into vectors: integers decide, as it does
+// not reorder decisions about floating point, and no subnormal number is computed with.
+
+// Every binary16 number is a normal float32, whose exponent is biased by 112 more; by twice that of
+// infinity and NaN. A subnormal one is read as if it had an implicit one, which is taken off again.
+float HalfToFloat(std::uint16_t half) {
+  constexpr std::uint32_t kRebias = 112u << 23, kSmallestNormal = 113u << 23;
+  const std::uint32_t magnitude = half & 0x7fffu;
+  const std::uint32_t one = magnitude < 0x400u ? kSmallestNormal : 0;
+  const std::uint32_t rebias = magnitude >= 0x7c00u ? 2 * kRebias : kRebias;
+  const auto shifted = std::bit_cast<float>((magnitude << 13) + (one != 0 ? one : rebias));
+  const auto value = std::bit_cast<std::uint32_t>(shifted - std::bit_cast<float>(one));
+  return std::bit_cast<float>(value | (half & 0x8000u) << 16);
 }
 
-// The other way, for numbers that binary16 has.
-HalfLanes FloatToHalf(FloatLanes value) {
-  constexpr std::uint32_t kRebias = 112u << 23, kInfinity = 0x7f800000u;
-  const auto bits = std::bit_cast<WordLanes>(value);
-  const WordLanes magnitude = bits & 0x7fffffffu;
-  const auto small = std::bit_cast<FloatLanes>(magnitude) * 0x1p24f;
-  const WordLanes subnormal =
-      std::bit_cast<WordLanes>(__builtin_convertvector(small, IntLanes)) & 0x3ffu;
-  const WordLanes normal = ((magnitude - kRebias) >> 13) & 0x7fffu;
-  const WordLanes special = magnitude > kInfinity ? WordLanes{} + 0x7e00u : WordLanes{} + 0x7c00u;
-  const WordLanes finite = magnitude < (113u << 23) ? subnormal : normal;
-  const WordLanes half = (magnitude >= kInfinity ? special : finite) | (bits >> 16 & 0x8000u);
-  return __builtin_convertvector(half, HalfLanes);
+float BFloatToFloat(std::uint16_t bfloat) {
+  return std::bit_cast<float>(std::uint32_t{bfloat} << 16);
 }
 
-FloatLanes BFloatToFloat(HalfLanes bfloat) {
-  return std::bit_cast<FloatLanes>(__builtin_convertvector(bfloat, WordLanes) << 16);
-}
+// The bits of a power of two that is a normal float64.
+constexpr std::int64_t PowerBits(int exponent) { return std::int64_t{1023 + exponent} << 52; }
 
-// The other way, for numbers that bfloat16 has.
-HalfLanes FloatToBFloat(FloatLanes value) {
-  const auto bits = std::bit_cast<WordLanes>(value);
-  const WordLanes nan = (bits >> 16 & 0x8000u) | 0x7fc0u;
-  return __builtin_convertvector((bits & 0x7fffffffu) > 0x7f800000u ? nan : bits >> 16, HalfLanes);
-}
-
-Lanes ToLanes(FloatLanes value) { return __builtin_convertvector(value, Lanes); }
-
-// Of an exponent that a normal float64 has.
-constexpr double PowerOfTwo(int exponent) {
-  return std::bit_cast<double>(static_cast<std::uint64_t>(1023 + exponent) << 52);
-}
-
-// Rounds to nearest, ties to even, gradual underflow, overflow to infinity.
+// A number on its way to a narrow format: to the nearest, ties to even, gradual underflow.
 template <int kFractionBits, int kMinExponent>
-Lanes RoundLanes(Lanes value) {
-  constexpr int kDropped = 52 - kFractionBits;
-  constexpr std::uint64_t kMask = (std::uint64_t{1} << kDropped) - 1;
-  // Adding it leaves no bits below those of a subnormal number.
-  constexpr double kShift = PowerOfTwo(kMinExponent - kFractionBits + 52);
-  constexpr double kOverflow = PowerOfTwo(2 - kMinExponent);
-  constexpr double kInfinity = std::numeric_limits<double>::infinity();
-  const Lanes magnitude = AbsOf(value);
-  const auto bits = std::bit_cast<LaneBits>(magnitude);
-  const LaneBits even = (bits >> kDropped) & 1;
-  const auto normal = std::bit_cast<Lanes>((bits + (kMask >> 1) + even) & ~kMask);
-  const Lanes subnormal = (magnitude + kShift) - kShift;
-  Lanes rounded = magnitude < PowerOfTwo(kMinExponent) ? subnormal : normal;
-  rounded = rounded >= kOverflow ? Broadcast(kInfinity) : rounded;
-  rounded = magnitude == magnitude ? rounded : magnitude;
-  return std::bit_cast<Lanes>(std::bit_cast<LaneBits>(rounded) |
-                              (std::bit_cast<LaneBits>(value) & (std::uint64_t{1} << 63)));
+struct Narrowing {
+  static constexpr std::int64_t kSign = std::numeric_limits<std::int64_t>::min();
+  static constexpr std::int64_t kInfinity = PowerBits(1024);
+  static constexpr std::int64_t kOverflow = PowerBits(2 - kMinExponent);
+
+  explicit Narrowing(double value)
+      : sign(std::bit_cast<std::int64_t>(value) & kSign),
+        magnitude(std::bit_cast<std::int64_t>(value) & ~kSign),
+        power(std::clamp(magnitude & kInfinity, PowerBits(kMinExponent), kOverflow)),
+        shift(power + (std::int64_t{52 - kFractionBits} << 52)),
+        shifted(std::bit_cast<double>(magnitude) + std::bit_cast<double>(shift)) {}
+
+  std::int64_t sign, magnitude;  // bits
+  std::int64_t power;            // bits of the one that the unit in the last place goes by
+  std::int64_t shift;            // bits of the number whose own unit that is …
+  double shifted;                // … so that the addition rounds
+};
+
+template <int kFractionBits, int kMinExponent>
+double RoundTo(double value) {
+  using Number = Narrowing<kFractionBits, kMinExponent>;
+  const Number number(value);
+  const auto rounded =
+      std::bit_cast<std::int64_t>(number.shifted - std::bit_cast<double>(number.shift));
+  const std::int64_t bounded = rounded >= Number::kOverflow ? Number::kInfinity : rounded;
+  const bool nan = number.magnitude > Number::kInfinity;
+  return std::bit_cast<double>((nan ? number.magnitude : bounded) | number.sign);
 }
 
-// Converts `count` elements, eight at a time.
+// The element that `value` becomes: units in the last place above the exponent, which they may
+// carry into.
+template <int kFractionBits, int kMinExponent>
+std::uint16_t EncodeNarrow(double value) {
+  using Number = Narrowing<kFractionBits, kMinExponent>;
+  constexpr std::int64_t kInfinity =
+      (Number::kOverflow - PowerBits(kMinExponent - 1)) >> (52 - kFractionBits);
+  const Number number(value);
+  const std::int64_t exponent = (number.power - PowerBits(kMinExponent)) >> (52 - kFractionBits);
+  const std::int64_t units = std::bit_cast<std::int64_t>(number.shifted) - number.shift;
+  const std::int64_t bounded = std::min(exponent + units, kInfinity);
+  constexpr std::int64_t kNan = kInfinity | (std::int64_t{1} << (kFractionBits - 1));
+  const std::int64_t element = number.magnitude > Number::kInfinity ? kNan : bounded;
+  return static_cast<std::uint16_t>(element | ((number.sign >> 48) & 0x8000));
+}
+
 template <typename From, typename To, typename Convert>
 void ConvertEach(const void* from, std::size_t count, void* to, Convert convert) {
   Vectorised([=] {
-    constexpr std::size_t kFrom = sizeof(From) / kLanes, kTo = sizeof(To) / kLanes;
     const auto* in = static_cast<const std::byte*>(from);
     auto* out = static_cast<std::byte*>(to);
-    std::size_t i = 0;
-    for (; i + kLanes <= count; i += kLanes) {
-      const To converted = convert(LoadAs<From>(in + i * kFrom));
-      std::memcpy(out + i * kTo, &converted, sizeof converted);
+    for (std::size_t i = 0; i < count; ++i) {
+      From element;
+      std::memcpy(&element, in + i * sizeof element, sizeof element);
+      const To converted = convert(element);
+      std::memcpy(out + i * sizeof converted, &converted, sizeof converted);
     }
-    if (i == count) return;
-    From rest{};
-    std::memcpy(&rest, in + i * kFrom, (count - i) * kFrom);
-    const To converted = convert(rest);
-    std::memcpy(out + i * kTo, &converted, (count - i) * kTo);
   });
 }
 
@@ -258,18 +252,16 @@ void LoadAll(DType dtype, const void* address, std::size_t count, double* out) {
       if (count > 0) std::memcpy(out, address, count * sizeof(double));
       return;
     case DType::kFloat32:
-      return ConvertEach<FloatLanes, Lanes>(address, count, out,
-                                            [](FloatLanes value) { return ToLanes(value); });
+      return ConvertEach<float, double>(address, count, out, [](float value) { return value; });
     case DType::kInt32:
-      return ConvertEach<IntLanes, Lanes>(address, count, out, [](IntLanes value) {
-        return __builtin_convertvector(value, Lanes);
-      });
+      return ConvertEach<std::int32_t, double>(address, count, out,
+                                               [](std::int32_t value) { return value; });
     case DType::kFloat16:
-      return ConvertEach<HalfLanes, Lanes>(
-          address, count, out, [](HalfLanes value) { return ToLanes(HalfToFloat(value)); });
+      return ConvertEach<std::uint16_t, double>(
+          address, count, out, [](std::uint16_t bits) { return HalfToFloat(bits); });
     case DType::kBFloat16:
-      return ConvertEach<HalfLanes, Lanes>(
-          address, count, out, [](HalfLanes value) { return ToLanes(BFloatToFloat(value)); });
+      return ConvertEach<std::uint16_t, double>(
+          address, count, out, [](std::uint16_t bits) { return BFloatToFloat(bits); });
   }
 }
 
@@ -306,17 +298,16 @@ double Round(DType dtype, double value) {
 }
 
 void StoreAll(DType dtype, const double* values, std::size_t count, void* address) {
-  const auto narrow = [](Lanes rounded) { return __builtin_convertvector(rounded, FloatLanes); };
   switch (dtype) {
-    case DType::kFloat32: return ConvertEach<Lanes, FloatLanes>(values, count, address, narrow);
+    case DType::kFloat32:
+      return ConvertEach<double, float>(values, count, address,
+                                        [](double value) { return static_cast<float>(value); });
     case DType::kFloat16:
-      return ConvertEach<Lanes, HalfLanes>(values, count, address, [=](Lanes value) {
-        return FloatToHalf(narrow(RoundLanes<10, -14>(value)));
-      });
+      return ConvertEach<double, std::uint16_t>(
+          values, count, address, [](double value) { return EncodeNarrow<10, -14>(value); });
     case DType::kBFloat16:
-      return ConvertEach<Lanes, HalfLanes>(values, count, address, [=](Lanes value) {
-        return FloatToBFloat(narrow(RoundLanes<7, -126>(value)));
-      });
+      return ConvertEach<double, std::uint16_t>(
+          values, count, address, [](double value) { return EncodeNarrow<7, -126>(value); });
     case DType::kNone:
     case DType::kInt32:
     case DType::kFloat64: break;
@@ -326,13 +317,13 @@ void StoreAll(DType dtype, const double* values, std::size_t count, void* addres
 }
 
 void RoundAll(DType dtype, const double* values, std::size_t count, double* out) {
-  const auto round_each = [=](auto round) { ConvertEach<Lanes, Lanes>(values, count, out, round); };
+  const auto round_each = [=](auto round) {
+    ConvertEach<double, double>(values, count, out, round);
+  };
   switch (dtype) {
-    case DType::kFloat32:
-      return round_each([](Lanes value) { return RoundLanes<23, -126>(value); });
-    case DType::kFloat16: return round_each([](Lanes value) { return RoundLanes<10, -14>(value); });
-    case DType::kBFloat16:
-      return round_each([](Lanes value) { return RoundLanes<7, -126>(value); });
+    case DType::kFloat32: return round_each([](double value) { return RoundTo<23, -126>(value); });
+    case DType::kFloat16: return round_each([](double value) { return RoundTo<10, -14>(value); });
+    case DType::kBFloat16: return round_each([](double value) { return RoundTo<7, -126>(value); });
     case DType::kNone:
     case DType::kInt32:
     case DType::kFloat64: break;

@@ -19,9 +19,7 @@ using Lanes = double __attribute__((vector_size(kLanes * sizeof(double))));
 using LaneBits = std::uint64_t __attribute__((vector_size(kLanes * sizeof(std::uint64_t))));
 using LaneMask = std::int64_t __attribute__((vector_size(kLanes * sizeof(std::int64_t))));
 
-/// Eight elements of a device's dtypes, or their bits.
-using FloatLanes = float __attribute__((vector_size(kLanes * sizeof(float))));
-using IntLanes = std::int32_t __attribute__((vector_size(kLanes * sizeof(std::int32_t))));
+/// The bits of eight elements of a device's dtypes.
 using WordLanes = std::uint32_t __attribute__((vector_size(kLanes * sizeof(std::uint32_t))));
 using HalfLanes = std::uint16_t __attribute__((vector_size(kLanes * sizeof(std::uint16_t))));
 
