@@ -6,15 +6,37 @@
 #include <limits>
 #include <vector>
 
+#include "base/bytes.h"
 #include "golden/partition.h"
 
 namespace normgrad {
 namespace {
 
-// One tile of one set and what is made of it.
+// The elements of a set that are kept while it is gone through twice: 64 KiB each of p and x, which
+// a core's own cache has room for.
+constexpr std::size_t kMostKept = 8192;
+
+// p and x of one set, if they are kept, or of one tile of it.
+class Elements {
+ public:
+  explicit Elements(std::size_t set_size)
+      : kept_(set_size <= kMostKept), p_(kept_ ? set_size : kTile), x_(p_.size()) {}
+
+  bool AreKept() const { return kept_; }
+
+  // Those from element `first` of the set on: a tile of them.
+  double* P(std::size_t first) { return p_.data() + (kept_ ? first : 0); }
+  double* X(std::size_t first) { return x_.data() + (kept_ ? first : 0); }
+
+ private:
+  bool kept_;
+  std::vector<double, TensorAllocator<double>> p_, x_;
+};
+
+// What is made of one tile.
 struct Tile {
-  std::vector<double> scale = std::vector<double>(kTile), p = scale, x = scale, reach = scale,
-                      value = scale, local = scale, weight = scale, even = scale;
+  std::vector<double> scale = std::vector<double>(kTile), reach = scale, value = scale,
+                      local = scale, weight = scale, even = scale;
 };
 
 // Largest magnitudes of one set's inputs.
@@ -33,23 +55,26 @@ class SetPass {
         has_mean_(call.mean != kNoParam),
         centred_(has_mean_ && profile == Profile::kCentred) {
     if (!call.Has(call.scale)) return;
-    std::vector<double> scale(call.scales.count);
-    call.Load(call.scale, 0, scale.size(), scale.data());
-    max_scale_ = MaxMagnitude(scale);
+    scales_.resize(call.scales.count);
+    call.Load(call.scale, 0, scales_.size(), scales_.data());
+    max_scale_ = MaxMagnitude(scales_);
   }
 
-  void Stream(std::size_t set, Tile* tile) const {
+  void Stream(std::size_t set, Elements* elements, Tile* tile) const {
     const std::size_t size = call_.sets.length;
     const double mean = call_.At(call_.mean, set, 0), rstd = call_.At(call_.rstd, set, 1);
     DotSum products, terms, deviations;
     Magnitudes largest;
     for (std::size_t first = 0; first < size; first += kTile) {
-      const std::size_t count = LoadTile(set, first, tile, &largest);
-      products.AddProducts(tile->p.data(), tile->x.data(), count);
-      if (has_mean_) terms.AddTerms(tile->p.data(), count);
+      const std::size_t count = std::min(kTile, size - first);
+      double* const p = elements->P(first);
+      double* const x = elements->X(first);
+      LoadTile(set * size + first, count, tile, p, x, &largest);
+      products.AddProducts(p, x, count);
+      if (has_mean_) terms.AddTerms(p, count);
       if (!centred_) continue;
-      ReachOf(profile_, mean, tile->x.data(), count, tile->reach.data());
-      deviations.AddProducts(tile->p.data(), tile->reach.data(), count);
+      ReachOf(profile_, mean, x, count, tile->reach.data());
+      deviations.AddProducts(p, tile->reach.data(), count);
     }
     const Totals raw = products.Get(), plain = has_mean_ ? terms.Get() : Totals{};
     const Totals shifts = Scale(plain, mean);
@@ -79,11 +104,13 @@ class SetPass {
     const double scale = std::fabs(rstd), even_weight = scale / count_of_set.high;
     if (has_mean_) std::fill_n(tile->even.data(), std::min(size, kTile), even_weight);
     for (std::size_t first = 0; first < size; first += kTile) {
-      const std::size_t count = size <= kTile ? size : LoadTile(set, first, tile, nullptr);
-      ReachOf(profile_, mean, tile->x.data(), count, tile->reach.data());
-      line.Evaluate(tile->p.data(), tile->x.data(), tile->reach.data(), count, tile->value.data(),
-                    tile->local.data());
-      Vectorised([=, x = tile->x.data(), reach = tile->reach.data(), weight = tile->weight.data(),
+      const std::size_t count = std::min(kTile, size - first);
+      double* const p = elements->P(first);
+      double* const x = elements->X(first);
+      if (!elements->AreKept()) LoadTile(set * size + first, count, tile, p, x, nullptr);
+      ReachOf(profile_, mean, x, count, tile->reach.data());
+      line.Evaluate(p, x, tile->reach.data(), count, tile->value.data(), tile->local.data());
+      Vectorised([=, reach = tile->reach.data(), weight = tile->weight.data(),
                   per_xhat = roundings_.xhat * kRoundoff] {
         for (std::size_t i = 0; i < count; ++i) {
           weight[i] = even_weight * scale * (std::fabs(x[i] - mean) + per_xhat * reach[i]);
@@ -104,23 +131,26 @@ class SetPass {
             totals.energy};
   }
 
-  // Fills p and x with elements first … of the set; returns how many. Notes the largest of them
-  // where asked to.
-  std::size_t LoadTile(std::size_t set, std::size_t first, Tile* tile, Magnitudes* largest) const {
-    const std::size_t count = std::min(kTile, call_.sets.length - first);
-    const std::size_t index = set * call_.sets.length + first;
-    call_.Load(call_.dy, index, count, tile->p.data());
-    call_.Load(call_.x, index, count, tile->x.data());
-    call_.LoadScales(index, count, tile->scale.data());
+  // Fills `p` and `x` with the `count` elements from `first` on. Notes the largest of them where
+  // asked to.
+  void LoadTile(std::size_t first, std::size_t count, Tile* tile, double* p, double* x,
+                Magnitudes* largest) const {
+    call_.Load(call_.dy, first, count, p);
+    call_.Load(call_.x, first, count, x);
+    if (largest != nullptr) largest->dy = std::max(largest->dy, MaxMagnitude({p, count}));
+    MultiplyAll(p, Scales(first, count, tile), count, p);
     if (largest != nullptr) {
-      largest->dy = std::max(largest->dy, MaxMagnitude({tile->p.data(), count}));
+      largest->p = std::max(largest->p, MaxMagnitude({p, count}));
+      largest->x = std::max(largest->x, MaxMagnitude({x, count}));
     }
-    MultiplyAll(tile->p.data(), tile->scale.data(), count, tile->p.data());
-    if (largest != nullptr) {
-      largest->p = std::max(largest->p, MaxMagnitude({tile->p.data(), count}));
-      largest->x = std::max(largest->x, MaxMagnitude({tile->x.data(), count}));
-    }
-    return count;
+  }
+
+  // The scales of those elements; they lie side by side where every element of a set has its own.
+  const double* Scales(std::size_t first, std::size_t count, Tile* tile) const {
+    const bool own = call_.scales.length == 1 && call_.sets.length == call_.scales.count;
+    if (own && !scales_.empty()) return scales_.data() + first % call_.sets.length;
+    call_.LoadScales(first, count, tile->scale.data());
+    return tile->scale.data();
   }
 
   // Every place where a device may drop a subnormal input or result, carried to dx, in units of its
@@ -151,6 +181,7 @@ class SetPass {
   Roundings roundings_;
   const std::function<void(const ReferenceBlock&)>& consume_;
   bool has_mean_, centred_;
+  std::vector<double> scales_;  // of all owners; empty where there are none
   double max_scale_ = 1;
 };
 
@@ -161,8 +192,9 @@ void StreamSetGradient(const Normalisation& call, Profile profile, unsigned thre
   if (call.elements == 0 || !call.Has(call.dx)) return;
   const SetPass pass(call, profile, consume);
   ForEachRowGroup(call.sets.count, call.sets.length, threads, [&](Range sets) {
+    Elements elements(call.sets.length);
     Tile tile;
-    for (std::size_t i = 0; i < sets.count; ++i) pass.Stream(sets.first + i, &tile);
+    for (std::size_t i = 0; i < sets.count; ++i) pass.Stream(sets.first + i, &elements, &tile);
   });
 }
 
