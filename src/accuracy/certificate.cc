@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "base/parallel.h"
 #include "base/random.h"
 
 namespace normgrad {
@@ -50,10 +51,15 @@ void OracleWitness::Consume(const ReferenceBlock& block) {
 }
 
 Certificate OracleWitness::Certify(const Oracle& oracle, const Dims& dims,
-                                   std::span<const HostTensor> tensors) const {
+                                   std::span<const HostTensor> tensors, unsigned threads) const {
+  std::vector<double> opinions(testimonies_.size());
+  ParallelFor(opinions.size(), threads, [&](std::size_t i) {
+    opinions[i] = oracle.element(dims, tensors, param_, testimonies_[i].index);
+  });
   Certificate certificate;
-  for (const Testimony& testimony : testimonies_) {
-    const double opinion = oracle.element(dims, tensors, param_, testimony.index);
+  for (std::size_t i = 0; i < opinions.size(); ++i) {
+    const Testimony& testimony = testimonies_[i];
+    const double opinion = opinions[i];
     const double error = ErrorOf(testimony.reference, opinion, testimony.allowance);
     const bool first = certificate.elements++ == 0;
     // Blocks arrive in any order: of equal errors the lowest index is the worst.

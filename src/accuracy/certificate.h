@@ -36,9 +36,9 @@ class OracleWitness {
 
   void Consume(const ReferenceBlock& block);
 
-  /// Asks for the second opinion on everything consumed.
-  Certificate Certify(const Oracle& oracle, const Dims& dims,
-                      std::span<const HostTensor> tensors) const;
+  /// Asks for the second opinion on everything consumed, on up to `threads` threads.
+  Certificate Certify(const Oracle& oracle, const Dims& dims, std::span<const HostTensor> tensors,
+                      unsigned threads) const;
 
  private:
   struct Testimony {

@@ -209,7 +209,8 @@ Judgement Judge(const CaseRun& run, const CheckOptions& options, const DenseTens
     OutputResult& output =
         judgement.outputs.emplace_back(Summarise(the_case.op->params[i], tensors[i], verdict));
     output.standards = AskStandards(watch_of[i]->kind, watch_of[i]->comparison.Total());
-    const Certificate certificate = watch_of[i]->witness.Certify(oracle, the_case.dims, tensors);
+    const Certificate certificate =
+        watch_of[i]->witness.Certify(oracle, the_case.dims, tensors, options.threads);
     output.oracle_samples = certificate.elements;
     output.oracle_error = certificate.error;
     Answer one = JudgeOutput(output, tensors[i], verdict, empty_input);

@@ -31,7 +31,7 @@ std::vector<Certificate> CertificatesOf(const Operator& op, const TensorSet& set
       block.value = values;
       witness.Consume(block);
     });
-    certificates.push_back(witness.Certify(oracle, set.BoundDims(), set.All()));
+    certificates.push_back(witness.Certify(oracle, set.BoundDims(), set.All(), 2));
   }
   return certificates;
 }
@@ -82,7 +82,7 @@ TEST(Certificate, WantsBothOpinionsToBeFiniteOrNeither) {
 
 TEST(OracleWitness, AsksForNothingAboutNothing) {
   const OracleWitness witness(4, 0, {});
-  const Certificate certificate = witness.Certify(OracleOf(kRmsNormGrad), {}, {});
+  const Certificate certificate = witness.Certify(OracleOf(kRmsNormGrad), {}, {}, 1);
   EXPECT_EQ(certificate.elements, 0U);
   EXPECT_TRUE(certificate.Holds());
 }
