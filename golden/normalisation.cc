@@ -54,6 +54,15 @@ void Normalisation::Load(std::size_t param, std::size_t first, std::size_t count
   LoadAll(tensor.dtype, tensor.data + first * SizeOf(tensor.dtype), count, out);
 }
 
+void Normalisation::Prefetch(std::size_t param, std::size_t first, std::size_t count) const {
+  constexpr std::size_t kCacheLine = 64;
+  const HostTensor& tensor = tensors[param];
+  const std::size_t bytes = SizeOf(tensor.dtype);
+  for (std::size_t at = 0; at < count * bytes; at += kCacheLine) {
+    __builtin_prefetch(tensor.data + first * bytes + at);
+  }
+}
+
 double Normalisation::At(std::size_t param, std::size_t index, double absent) const {
   double value = absent;
   if (Has(param)) Load(param, index, 1, &value);

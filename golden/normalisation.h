@@ -55,6 +55,9 @@ struct Normalisation {
   /// Elements first … first + count - 1 of a tensor.
   void Load(std::size_t param, std::size_t first, std::size_t count, double* out) const;
 
+  /// Asks for elements first … first + count - 1 of a tensor, which are to be loaded soon.
+  void Prefetch(std::size_t param, std::size_t first, std::size_t count) const;
+
   /// One element; `absent` where the tensor is null.
   double At(std::size_t param, std::size_t index, double absent) const;
 

@@ -115,7 +115,10 @@ class ScalePass {
       const auto load = [&](std::size_t param, std::vector<double>* out) {
         for (std::size_t i = 0; i < count; i += stretch) {
           const std::size_t elements = std::min(stretch, count - i) * width;
-          call_.Load(param, (first + i) * all + columns.first, elements, out->data() + i * width);
+          const std::size_t at = (first + i) * all + columns.first;
+          // Rows of the next batch, whose places no processor guesses.
+          if (done + batch + i < rows.count) call_.Prefetch(param, at + batch * all, width);
+          call_.Load(param, at, elements, out->data() + i * width);
         }
       };
       const auto add = [&](ColumnSums* sums, const std::vector<double>& factors) {
