@@ -7,10 +7,10 @@
 #include <cstring>
 #include <stdexcept>
 #include <thread>
-#include <vector>
 
 #include <fmt/format.h>
 
+#include "base/bytes.h"
 #include "base/parallel.h"
 
 namespace normgrad {
@@ -46,7 +46,7 @@ void GuardedBuffer::Write(std::span<const std::byte> payload, Poison guards) {
 
 void GuardedBuffer::WritePoison(Poison payload, Poison guards) {
   WriteGuards(guards);
-  const std::vector<std::byte> piece(std::min(payload_bytes_, kPoisonBytes), PoisonByte(payload));
+  const Bytes piece(std::min(payload_bytes_, kPoisonBytes), PoisonByte(payload));
   for (std::size_t first = 0; first < payload_bytes_; first += piece.size()) {
     const std::size_t count = std::min(piece.size(), payload_bytes_ - first);
     device_.Upload(data() + first, std::span(piece).first(count));
@@ -71,7 +71,7 @@ template <typename Compare>
 std::optional<std::size_t> GuardedBuffer::FirstOtherOf(Compare compare) const {
   const std::size_t size = std::min(payload_bytes_, kPieceBytes);
   const std::size_t pieces = size > 0 ? (payload_bytes_ + size - 1) / size : 0;
-  std::vector<std::byte> scratch(std::min(pieces, kPlaces) * size);
+  Bytes scratch(std::min(pieces, kPlaces) * size);
   const auto piece = [&](std::size_t i) {
     return std::span(scratch).subspan(i % kPlaces * size,
                                       std::min(size, payload_bytes_ - i * size));
