@@ -114,8 +114,9 @@ Numbers<n> SquareRoot(const Numbers<n>& squares) {
 // Of one number or of many.
 template <typename Word>
 Word Mix(Word z) {
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+  constexpr std::uint64_t kFirst = 0xbf58476d1ce4e5b9, kSecond = 0x94d049bb133111eb;
+  z = (z ^ (z >> 30)) * kFirst;
+  z = (z ^ (z >> 27)) * kSecond;
   return z ^ (z >> 31);
 }
 

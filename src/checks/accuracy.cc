@@ -283,7 +283,7 @@ Answer CheckAccuracy(CaseRun& run, const CheckOptions& options, Result* result) 
   // That check begins with the same launches: they are looked at for it while they are there.
   const auto& checks = run.the_case().checks;
   const bool memory_follows = std::ranges::find(checks, "memory") != checks.end();
-  const Answer answer = JudgeBothModes(run, options, memory_follows, result);
+  Answer answer = JudgeBothModes(run, options, memory_follows, result);
   if (!memory_follows) run.ForgetFirstLaunches();
   return answer;
 }
