@@ -12,6 +12,7 @@ namespace {
 
 using ::testing::Each;
 using ::testing::IsEmpty;
+using ::testing::Optional;
 using ::testing::SizeIs;
 
 TEST(CaseRun, CountsCompulsoryTrafficOnceWhateverTheLayout) {
@@ -90,6 +91,20 @@ TEST(CaseRun, GivesTensorsTheShapeThatTheCaseAsksFor) {
   first.Launch(Poison::kFirst, /*deterministic=*/true);
   second.Launch(Poison::kFirst, /*deterministic=*/true);
   EXPECT_EQ(first.Outputs(), second.Outputs());
+}
+
+TEST(CaseRun, MakesTheFirstLaunchOfAModeOnceUntilItIsToForgetIt) {
+  const Case the_case = LayerCase();
+  CaseRun run(the_case, CpuDevice(), Constant(the_case, 1));
+  const auto first = run.FirstLaunch(/*deterministic=*/false, /*look_for_damage=*/false);
+  EXPECT_FALSE(first.damage.has_value());
+  EXPECT_EQ(*first.outputs, run.Outputs());
+  EXPECT_EQ(run.FirstLaunch(false, false).outputs, first.outputs);
+  EXPECT_EQ(run.FirstLaunch(true, false).outputs, first.outputs) << "alike ones are kept once";
+  EXPECT_THAT(run.FirstLaunch(false, true).damage, Optional(IsEmpty())) << "looked for at last";
+
+  run.UseInputs(Constant(the_case, 2));
+  EXPECT_NE(*run.FirstLaunch(false, false).outputs, *first.outputs);
 }
 
 TEST(CaseRun, FindsMemoryForArgumentsOfAnyDTypeAndShape) {

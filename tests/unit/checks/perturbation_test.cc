@@ -73,6 +73,18 @@ TEST(CheckMemory, NamesTheElementOfAnInputThatChanged) {
               HasSubstr("x: the input was changed: byte 0 of its storage, in element [0, 0], was"));
 }
 
+TEST(CheckMemory, SaysTheSameAfterTheCheckWhoseLaunchesItShares) {
+  const WithFault fault("input-changed");
+  Case the_case = RmsCase();
+  Result result;
+  const Answer alone = Ask(CheckMemory, the_case, &result);
+  EXPECT_THAT(alone.reason, HasSubstr("the input was changed"));
+  the_case.checks = {"accuracy", "memory"};
+  CaseRun run(the_case, FaultyDevice(), FillInputs(the_case, 1));
+  CheckAccuracy(run, {}, &result);
+  EXPECT_EQ(CheckMemory(run, {}, &result).reason, alone.reason);
+}
+
 TEST(CheckMemory, SaysWhichMemoryResultsFollow) {
   Case the_case = RmsCase();
   Result result;
