@@ -119,13 +119,13 @@ struct Workplace {
 };
 
 /// What is known of the machine, for a run that times something; empty for others.
-std::string RooflineOf(const Options& options, const Sweep& sweep, const Workplace& place) {
+KnownRoofline RooflineOf(const Options& options, const Sweep& sweep, const Workplace& place) {
   const bool timed = std::ranges::any_of(sweep.cases, [](const Case& the_case) {
     return std::ranges::find(the_case.checks, "throughput") != the_case.checks.end();
   });
-  if (!timed) return "";
-  return KnownRoofline(RooflineIdentity(DevicePaths(options), place.device_description),
-                       [](const char* name) { return std::getenv(name); });
+  if (!timed) return {};
+  return FindRoofline(RooflineIdentity(DevicePaths(options), place.device_description),
+                      [](const char* name) { return std::getenv(name); });
 }
 
 RunInfo Describe(const Options& options, const Sweep& sweep, const Plan& plan,
@@ -143,7 +143,9 @@ RunInfo Describe(const Options& options, const Sweep& sweep, const Plan& plan,
   info.arithmetic = fmt::format("ftz {}, rounding {}{}", options.ftz, options.rounding,
                                 options.saturates ? ", saturating" : "");
   info.selftest = SelftestOfThisBuild();
-  info.roofline = RooflineOf(options, sweep, place);
+  const KnownRoofline roofline = RooflineOf(options, sweep, place);
+  info.roofline = roofline.line;
+  info.roofline_gb_per_s = roofline.gb_per_s;
   info.oracle_gradient_error = WorstGradientError(sweep);
   info.repeats = static_cast<std::uint64_t>(options.repeats);
   info.threads = options.threads != 0 ? options.threads : UsableCores();

@@ -101,6 +101,12 @@ std::string OfThroughput(const Result& result, Text text) {
   return result.throughput ? text(*result.throughput) : "";
 }
 
+std::string RooflineFraction(const Result& result) {
+  const TimingResult* cold = FindTiming(result, "cold");
+  if (cold == nullptr || result.throughput->roofline_gb_per_s == 0) return "";
+  return Number(cold->gb_per_s / result.throughput->roofline_gb_per_s);
+}
+
 constexpr Column kColumns[] = {
     {"case", "", "stable name of the case; `--case` reruns it",
      [](const Result& r) { return r.case_id; }},
@@ -199,6 +205,10 @@ constexpr Column kColumns[] = {
          return t.copy_gb_per_s == 0 ? "" : Number(t.copy_gb_per_s);
        });
      }},
+    {"roofline_fraction", "1",
+     "gb_per_s over what normgrad-bench roofline measured for two reads and a write past the "
+     "caches; empty if no such measurement is kept",
+     RooflineFraction},
     {"kernel_hot_us", "us", "median device time of phase 2, the same buffers every time",
      [](const Result& r) { return OfTiming(r, "hot", Median); }},
     {"kernel_hot_spread", "1", "(q3 - q1) / median of the hot samples",

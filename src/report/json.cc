@@ -113,6 +113,7 @@ template <Is<ThroughputResult> T>
 void Fields(T& r, auto&& field) {
   field("compulsory_bytes", r.compulsory_bytes);
   field("copy_gb_per_s", r.copy_gb_per_s);
+  field("roofline_gb_per_s", r.roofline_gb_per_s);
   field("phase_one_seconds", r.phase_one_seconds);
   field("timings", r.timings);
 }
@@ -168,6 +169,7 @@ void Fields(T& r, auto&& field) {
   field("arithmetic", r.arithmetic);
   field("selftest", r.selftest);
   field("roofline", r.roofline);
+  field("roofline_gb_per_s", r.roofline_gb_per_s);
   field("oracle_gradient_error", r.oracle_gradient_error);
   field("repeats", r.repeats);
   field("threads", r.threads);

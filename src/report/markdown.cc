@@ -22,9 +22,17 @@ constexpr std::array<std::string_view, 8> kCaseColumns = {
     "case", "outcome", "checks", "margins", "kernel_cold_us", "gb_per_s", "copy_fraction", "reason",
 };
 
-constexpr std::array<std::string_view, 9> kThroughputColumns = {
-    "case",          "kernel_cold_us", "kernel_cold_spread", "gb_per_s",     "copy_gb_per_s",
-    "copy_fraction", "kernel_hot_us",  "kernel_hot_spread",  "phase_one_us",
+constexpr std::array<std::string_view, 10> kThroughputColumns = {
+    "case",
+    "kernel_cold_us",
+    "kernel_cold_spread",
+    "gb_per_s",
+    "copy_gb_per_s",
+    "copy_fraction",
+    "roofline_fraction",
+    "kernel_hot_us",
+    "kernel_hot_spread",
+    "phase_one_us",
 };
 
 std::string TableHead(std::span<const std::string_view> names) {

@@ -171,6 +171,7 @@ struct TimingResult {
 struct ThroughputResult {
   std::uint64_t compulsory_bytes = 0;  // each input read once, each output written once
   double copy_gb_per_s = 0;            // the device's own copy, measured beside this case
+  double roofline_gb_per_s = 0;        // RunInfo's, with which it is recorded
   double phase_one_seconds = 0;        // median host time of GetWorkspaceSize
   std::vector<TimingResult> timings{};
 
@@ -232,6 +233,7 @@ struct RunInfo {
   std::string arithmetic{};           // what the device may do: "ftz allow, rounding rne"
   std::string selftest{};             // score of this build; empty where it has none
   std::string roofline{};             // of this machine, if one is kept; empty if nothing is timed
+  double roofline_gb_per_s = 0;       // RooflineRate() of it; 0 if none is kept
   double oracle_gradient_error = 0;   // oracle against differences of its forward pass, relative
   std::uint64_t repeats = 0;          // plain launches per determinism mode
   std::uint64_t threads = 0;          // of the oracle and of a CPU device

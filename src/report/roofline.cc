@@ -91,4 +91,9 @@ std::string RooflineLine(const Roofline& roofline) {
                             roofline.quick ? " too quickly to say much" : "");
 }
 
+double RooflineRate(const Roofline& roofline) {
+  const RooflineEntry* best = Find(roofline, roofline.copy_only ? "copy" : "streaming triad");
+  return best == nullptr || roofline.quick ? 0 : best->median_gb_per_s;
+}
+
 }  // namespace normgrad

@@ -45,4 +45,9 @@ std::string RooflineText(const Roofline& roofline);
 /// 58.7 with 2 threads, measured 2026-11-28".
 std::string RooflineLine(const Roofline& roofline);
 
+/// What a kernel that reads two tensors and writes one can reach, in GB/s: the triad past the
+/// caches with the most threads, or the copy where that is all there is. 0 if it was measured too
+/// quickly.
+double RooflineRate(const Roofline& roofline);
+
 }  // namespace normgrad

@@ -85,7 +85,10 @@ const PlannedCase* Recorder::FindOpen(std::string_view case_id) const {
 
 void Recorder::Start(const Case& the_case) { journal_->Append(CaseStarted{the_case.Id()}); }
 
-void Recorder::Add(const Result& result) {
+void Recorder::Add(Result result) {
+  if (result.throughput) {
+    result.throughput->roofline_gb_per_s = contents_.header.run.roofline_gb_per_s;
+  }
   const std::size_t index = index_of_.at(result.case_id);
   contents_.results[index] = journal_->Append(result);
   contents_.states[index] =

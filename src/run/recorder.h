@@ -54,7 +54,7 @@ class Recorder {
   void Start(const Case& the_case);
 
   /// Takes the answer to a case that is open.
-  void Add(const Result& result);
+  void Add(Result result);
 
   /// Takes what happened to the device outside of any case.
   void AddIncident(const std::string& what);

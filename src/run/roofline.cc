@@ -271,13 +271,13 @@ void SaveRoofline(const std::filesystem::path& file, const Roofline& roofline) {
   throw Error("{}: cannot be written: name a folder that can in XDG_CACHE_HOME", file.string());
 }
 
-std::string KnownRoofline(std::string_view identity, const Environment& environment) try {
-  constexpr const char* kNone = "not measured: normgrad-bench roofline";
+KnownRoofline FindRoofline(std::string_view identity, const Environment& environment) try {
   const auto file = RooflineFile(identity, environment);
   const auto known = file ? LoadRoofline(*file, identity) : std::nullopt;
-  return known ? RooflineLine(*known) : kNone;
+  if (!known) return {"not measured: normgrad-bench roofline"};
+  return {RooflineLine(*known), RooflineRate(*known)};
 } catch (const Error&) {
-  return "not readable: normgrad-bench roofline";
+  return {"not readable: normgrad-bench roofline"};
 }
 
 }  // namespace normgrad

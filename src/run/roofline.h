@@ -51,8 +51,12 @@ std::optional<Roofline> LoadRoofline(const std::filesystem::path& file, std::str
 /// Error when that cannot be.
 void SaveRoofline(const std::filesystem::path& file, const Roofline& roofline);
 
-/// RooflineLine() of what is kept of that identity; "not measured: normgrad-bench roofline" if
-/// nothing usable is.
-std::string KnownRoofline(std::string_view identity, const Environment& environment);
+/// RooflineLine() and RooflineRate() of what is kept of that identity; "not measured:
+/// normgrad-bench roofline" and 0 if nothing usable is.
+struct KnownRoofline {
+  std::string line{};
+  double gb_per_s = 0;
+};
+KnownRoofline FindRoofline(std::string_view identity, const Environment& environment);
 
 }  // namespace normgrad

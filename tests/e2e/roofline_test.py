@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`normgrad-bench roofline`: what it prints, keeps and tells the reports of runs."""
 
+import csv
 import json
 import unittest
 
@@ -92,8 +93,26 @@ class RooflineTest(BenchTest):
                              r"^copy [0-9.]+ GB/s, read [0-9.]+, triad [0-9.]+ with \d+ threads?, "
                              r"measured \d{4}-\d\d-\d\d too quickly to say much$")
             self.assertIn(self.report()["run"]["roofline"], known.stdout_text)
+            self.assertEqual(self.report()["run"]["roofline_gb_per_s"], 0, "too quick to say")
             self.assertIn(f"| roofline | {self.report()['run']['roofline']} |",
                           (self.folder / "out" / "report.md").read_text())
+
+    def test_rates_stand_against_it(self):
+        self.write("sweep.yaml", SWEEP)
+        self.roofline()
+        kept = json.loads(self.kept().read_text())
+        self.kept().write_text(json.dumps(dict(kept, quick=False)))
+        self.run_bench("run", "sweep.yaml", "--case", "float32-float32-float32-float32", "--check",
+                       "throughput", "--report", "out",
+                       XDG_CACHE_HOME=str(self.folder / "cache"))
+        triads = [entry for entry in kept["entries"]
+                  if entry["motion"] == "streaming triad" and entry["place"] == "memory"]
+        best = max(triads, key=lambda entry: entry["threads"])["median_gb_per_s"]
+        self.assertEqual(self.report()["run"]["roofline_gb_per_s"], best)
+        with open(self.folder / "out" / "report.csv", newline="") as file:
+            row = next(csv.DictReader(file))
+        self.assertAlmostEqual(float(row["roofline_fraction"]), float(row["gb_per_s"]) / best,
+                               delta=0.01 * float(row["roofline_fraction"]))
 
     def test_reports_of_other_runs_do_not(self):
         self.write("sweep.yaml", SWEEP)

@@ -69,7 +69,9 @@ class Draw {
     return {Text(),    Number(),  Number(),  Number(), Number(),
             Integer(), Integer(), Integer(), Number(), Number()};
   }
-  ThroughputResult Throughput() { return {Integer(), Number(), Number(), List(&Draw::Timing)}; }
+  ThroughputResult Throughput() {
+    return {Integer(), Number(), Number(), Number(), List(&Draw::Timing)};
+  }
   DeviationResult Deviation() { return {Text(), Text(), Coin()}; }
   Result AnyResult() {
     return {Text(),

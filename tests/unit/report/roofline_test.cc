@@ -60,6 +60,11 @@ TEST(Roofline, IsOneLineFromMemoryWithTheMostThreads) {
   EXPECT_EQ(RooflineLine(Sample()),
             "copy 59.1 GB/s, read 48.9, triad 58.7 with 2 threads, measured 2026-11-28");
   EXPECT_EQ(RooflineLine({}), "");
+  EXPECT_EQ(RooflineRate(Sample()), 58.7);
+  EXPECT_EQ(RooflineRate({}), 0);
+  Roofline quick = Sample();
+  quick.quick = true;
+  EXPECT_EQ(RooflineRate(quick), 0);
 }
 
 TEST(Roofline, OfACopyAloneSaysNoThreads) {
@@ -67,6 +72,7 @@ TEST(Roofline, OfACopyAloneSaysNoThreads) {
                              .copy_only = true,
                              .entries = {Entry(0, "memory", "copy", 88)}};
   EXPECT_EQ(RooflineLine(roofline), "copy 88.0 GB/s, measured 2026-11-28");
+  EXPECT_EQ(RooflineRate(roofline), 88);
   EXPECT_THAT(RooflineText(roofline), HasSubstr("no other motion"));
   EXPECT_THAT(RooflineText(Sample()), Not(HasSubstr("no other motion")));
 }

@@ -127,17 +127,17 @@ TEST(SaveRoofline, SaysWhereItCannot) {
   EXPECT_THAT(error, HasSubstr("file/a.json: cannot be written: name a folder"));
 }
 
-TEST(KnownRoofline, IsALineWhateverIsKept) {
+TEST(FindRoofline, SaysALineWhateverIsKept) {
   const TemporaryFolder folder;
   const std::string cache = folder.Path("");
   const Environment environment = Of(cache.c_str(), nullptr);
-  EXPECT_EQ(KnownRoofline("a machine", environment), "not measured: normgrad-bench roofline");
+  EXPECT_EQ(FindRoofline("a machine", environment).line, "not measured: normgrad-bench roofline");
   const auto file = *RooflineFile("a machine", environment);
   SaveRoofline(file, Sample());
-  EXPECT_EQ(KnownRoofline("a machine", environment), "copy 50.0 GB/s, measured 2026-11-28");
+  EXPECT_EQ(FindRoofline("a machine", environment).line, "copy 50.0 GB/s, measured 2026-11-28");
   std::ofstream(file) << "{";
-  EXPECT_EQ(KnownRoofline("a machine", environment), "not readable: normgrad-bench roofline");
-  EXPECT_EQ(KnownRoofline("a machine", Of(nullptr, nullptr)),
+  EXPECT_EQ(FindRoofline("a machine", environment).line, "not readable: normgrad-bench roofline");
+  EXPECT_EQ(FindRoofline("a machine", Of(nullptr, nullptr)).line,
             "not measured: normgrad-bench roofline");
 }
 
