@@ -172,7 +172,7 @@ struct Request {
 
 // In bytes of tensors: a few times as long as waking up another thread takes, which would be most
 // of the time of a call that is not much longer.
-constexpr std::size_t kShortBytes = std::size_t{1} << 23;
+constexpr std::size_t kShortBytes = std::size_t{1} << 24;
 
 bool IsShort(const Call& call) {
   std::size_t bytes = 0;

@@ -28,7 +28,7 @@ namespace normgrad::cpu {
 namespace {
 
 // Shorter planes are columns of rows: measured.
-constexpr std::size_t kMinPlaneElements = 48;
+constexpr std::size_t kMinPlaneElements = 32;
 
 // The most planes of a run: their coefficients lie on the stack.
 constexpr std::size_t kRunPlanes = 64;

@@ -19,6 +19,7 @@
 #include <cstring>
 
 #include "kernels/cpu/convert-inl.h"
+#include "kernels/cpu/copy-inl.h"
 #include "kernels/cpu/row_pass.h"
 #include "kernels/cpu/short_rows-inl.h"
 
@@ -259,10 +260,43 @@ HWY_INLINE bool Streams(const RowTile& tile) {
   return tile.stream && aligned;
 }
 
+/// As GradientRows(), past the caches from any address on.
+template <class Policy, class Format>
+void CollectGradient(const RowTile& tile) {
+  using Element = typename Format::Element;
+  const Differentiator<Policy, Format, kMaxTileRows> differentiator(tile);
+  const float* const gamma = tile.gamma;
+  const std::size_t cols = tile.cols;
+  for (std::size_t r = 0; r < tile.rows; ++r) {
+    const Element* const dy = Elements<Format>(tile.dy[r]);
+    const Element* const x = Elements<Format>(tile.x[r]);
+    const std::size_t next_x = tile.next_x;
+    CollectedOutput<Element, kBlock> dx(Elements<Format>(tile.dx[r]), true);
+    std::size_t c = 0;
+    for (; c + kBlock <= cols; c += kBlock) {
+      const Block gamma_block = Float32Format::Load(gamma + c);
+      Format::template Store<StoreKind::kCached>(
+          differentiator.Gradient(r, dy + c, x + c, gamma_block), dx.Next());
+      dx.Add(kBlock);
+      Prefetch<Format, 2>(x + next_x + c);
+    }
+    if (c < cols) {
+      differentiator.Rest(r, dy + c, x + c, tile.readable, gamma + c, cols - c, dx.Next());
+      dx.Add(cols - c);
+    }
+    dx.Finish();
+  }
+}
+
 template <class Policy, class Format>
 void GradientOf(const RowTile& tile) {
-  Streams(tile) ? GradientOfTile<Policy, Format, StoreKind::kStreamed>(tile)
-                : GradientOfTile<Policy, Format, StoreKind::kCached>(tile);
+  if (Streams(tile)) {
+    GradientOfTile<Policy, Format, StoreKind::kStreamed>(tile);
+  } else if (tile.stream) {
+    CollectGradient<Policy, Format>(tile);
+  } else {
+    GradientOfTile<Policy, Format, StoreKind::kCached>(tile);
+  }
 }
 
 template <class Policy, class Format>

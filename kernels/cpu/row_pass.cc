@@ -214,7 +214,7 @@ class Call {
     }
     const std::size_t first = part * plan_.part_rows;
     const std::size_t end = std::min(rows_, first + plan_.part_rows);
-    if (cols_ <= kernels_.most_short_cols) return TakeShortRows(first, end, part);
+    if (AreShort()) return TakeShortRows(first, end, part);
     if (Overlaps()) return OverlappingRows(first, end, part);
     ForEachTile(first, end, 0, cols_, part, [&](RowTile& tile, std::size_t) {
       kernels_.accumulate(tile);
@@ -235,10 +235,13 @@ class Call {
   /// Whether one row's dx is best written while the next one is read. Measured: of 16-bit data, of
   /// which a load brings twice the elements, as long as both rows fit into three quarters of a
   /// common second-level cache, and vectors of columns into the first-level one or there are but
-  /// two. In float32 the first-level cache has too little room for both.
+  /// two. In float32 the first-level cache has too little room for both. Longer rows that do not
+  /// begin where lines do are better collected, to be streamed.
   bool Overlaps() const {
+    constexpr std::size_t kMinCollected = 1024;
     return dy_.ElementBytes() == 2 && 4 * cols_ * dy_.ElementBytes() <= kMostOverlapBytes &&
-           (FitsFirstLevel(cols_) || pass_.column_sums == 1) && dense_ && dx_.Present();
+           (FitsFirstLevel(cols_) || pass_.column_sums == 1) && dense_ && dx_.Present() &&
+           (!stream_ || AreWholeLines() || cols_ < kMinCollected);
   }
 
   void OverlappingRows(std::size_t first, std::size_t end, std::size_t part) {
@@ -257,6 +260,15 @@ class Call {
     kernels_.gradient(tiles[(end + 1) % 2]);
     if (stream_) hwy::FlushStream();
   }
+
+  /// Whether rows are best taken many at a time. Measured: short ones, and longer ones of which the
+  /// next does not begin where a line does.
+  bool AreShort() const {
+    constexpr std::size_t kShort = 128;
+    return cols_ <= kernels_.most_short_cols && (cols_ <= kShort || !AreWholeLines());
+  }
+
+  bool AreWholeLines() const { return cols_ * dy_.ElementBytes() % 64 == 0; }
 
   bool AreAdjacent(const RowView& rows) const {
     return rows.Columns().Dense() && rows.RowStep() == cols_;

@@ -21,7 +21,7 @@ HWY_BEFORE_NAMESPACE();
 namespace normgrad::cpu::HWY_NAMESPACE {
 
 /// The longest short rows, in elements: measured.
-inline constexpr std::size_t kMostShortCols = 4 * kBlock;
+inline constexpr std::size_t kMostShortCols = 16 * kBlock;
 
 /// Adds up pairs of adjacent lanes: those of `a`, then those of `b`.
 HWY_INLINE VF PairSums(VF a, VF b) {

@@ -194,8 +194,9 @@ class NormKernel : public testing::TestWithParam<NormDTypes> {};
 TEST_P(NormKernel, IsRightForEveryLengthOfRows) {
   // Around one and two vectors of 16, the widest there are; blocks are two of them. Then around the
   // lengths at which the first-level cache is too small for a row.
-  for (const std::int64_t r : {1,  8,  15,  16,  17,  31,   32,   33,   63,   64,   65,
-                               95, 97, 127, 128, 129, 1000, 1843, 1844, 2304, 2305, 4099}) {
+  for (const std::int64_t r :
+       {1,   8,   15,  16,  17,  31,   32,   33,   63,   64,   65,   95,   97,  127,
+        128, 129, 144, 511, 513, 1000, 1023, 1025, 1843, 1844, 2304, 2305, 4099}) {
     for (const std::int64_t a : {1, 2, 7, 65, 1100}) {
       if (a * r > 300'000) continue;
       SCOPED_TRACE(fmt::format("A={}, R={}", a, r));
