@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A copy in whole vectors. Included once per target (foreach_target).
+// Copies and outputs in whole vectors. Included once per target (foreach_target).
 
 #if defined(NORMGRAD_KERNELS_CPU_COPY_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef NORMGRAD_KERNELS_CPU_COPY_INL_H_
