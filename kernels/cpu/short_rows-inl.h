@@ -96,18 +96,17 @@ class ShortRowPass {
     if constexpr (kOneSlot) {
       for (std::size_t b = 0; b < kHeld; ++b) columns[b].Load(rows_, b * kBlock);
     }
+    // The last rows, fewer than Padded() elements, are read from where there is room behind them.
     const std::size_t readable = ReadableRows();
-    Batches(0, readable, dy, x, columns, dx);
-    if (readable < rows_.rows) {
-      // The last rows, which are fewer than Padded() elements.
-      HWY_ALIGN Element last_dy[2 * kMostShortCols] = {};
-      HWY_ALIGN Element last_x[2 * kMostShortCols] = {};
-      const std::size_t first = readable * rows_.cols;
-      const std::size_t bytes = (rows_.rows * rows_.cols - first) * sizeof(Element);
-      std::memcpy(last_dy, dy + first, bytes);
-      std::memcpy(last_x, x + first, bytes);
-      Batches(readable, rows_.rows, last_dy, last_x, columns, dx);
-    }
+    constexpr std::size_t kRoom = 2 * (kBlocks > 0 ? kBlocks * kBlock : kMostShortCols);
+    HWY_ALIGN Element last_dy[kRoom] = {};
+    HWY_ALIGN Element last_x[kRoom] = {};
+    const std::size_t first = readable * rows_.cols;
+    const std::size_t bytes = (rows_.rows * rows_.cols - first) * sizeof(Element);
+    std::memcpy(last_dy, dy + first, bytes);
+    std::memcpy(last_x, x + first, bytes);
+    const Part parts[] = {{0, readable, dy, x}, {readable, rows_.rows, last_dy, last_x}};
+    for (const Part& part : parts) Batches(part, columns, dx);  // which is a lot of code, once
     dx.Finish();
     if constexpr (kOneSlot) {
       for (std::size_t b = 0; b < kHeld; ++b) columns[b].Store(rows_, b * kBlock);
@@ -141,14 +140,22 @@ class ShortRowPass {
   }
 
   /// Rows [first, end), the first of which lies at `dy` and `x`.
+  struct Part {
+    std::size_t first;
+    std::size_t end;
+    const Element* dy;
+    const Element* x;
+  };
+
   template <class Output>
-  HWY_INLINE void Batches(std::size_t first, std::size_t end, const Element* dy, const Element* x,
-                          ColumnSums (&columns)[kHeld], Output& dx) const {
+  HWY_INLINE void Batches(const Part& part, ColumnSums (&columns)[kHeld], Output& dx) const {
+    const Element* dy = part.dy;
+    const Element* x = part.x;
     const std::size_t cols = rows_.cols;
     const VF divisor = hn::Set(DF(), static_cast<float>(cols));
-    std::size_t slot = kOneSlot ? 0 : (rows_.first_slot + first) % rows_.slots;
-    for (std::size_t row = first; row < end; row += kBatch) {
-      const std::size_t count = std::min(kBatch, end - row);
+    std::size_t slot = kOneSlot ? 0 : (rows_.first_slot + part.first) % rows_.slots;
+    for (std::size_t row = part.first; row < part.end; row += kBatch) {
+      const std::size_t count = std::min(kBatch, part.end - row);
       VF sums[Policy::kRowSums][kBatch];
       std::size_t row_slot = slot;
       for (std::size_t r = 0; r < count; ++r) {
