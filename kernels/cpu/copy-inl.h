@@ -46,30 +46,12 @@ HWY_INLINE void CopyVectors(std::uint8_t* HWY_RESTRICT dst, const std::uint8_t* 
   if (i < bytes) std::memcpy(dst + i, src + i, bytes - i);  // a call takes longer than a look
 }
 
-/// Writes adjacent elements that come in whole blocks, from an address on that suits kKind.
-template <class Element, StoreKind kKind>
-class DirectOutput {
- public:
-  static constexpr StoreKind kStore = kKind;
-
-  HWY_INLINE explicit DirectOutput(Element* to) : to_(to) {}
-
-  HWY_INLINE Element* Next() const { return to_; }
-  HWY_INLINE void Add(std::size_t count) { to_ += count; }
-  HWY_INLINE void Finish() const {}
-
- private:
-  Element* to_;
-};
-
 /// Writes adjacent elements that come in pieces of any length, up to kMost. They are collected and
 /// moved a few lines at a time, because only whole aligned vectors can go past the caches; no more
 /// than a few, so that memory is written while what comes next is read.
 template <class Element, std::size_t kMost>
 class CollectedOutput {
  public:
-  static constexpr StoreKind kStore = StoreKind::kCached;
-
   /// `stream`: past the caches.
   HWY_INLINE CollectedOutput(Element* to, bool stream)
       : to_(reinterpret_cast<std::uint8_t*>(to)), stream_(stream) {}

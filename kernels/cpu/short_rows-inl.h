@@ -75,21 +75,8 @@ class ShortRowPass {
         last_(LanesOf<Format>(rows.cols - (blocks_ - 1) * kBlock)) {}
 
   void Run() const {
-    Element* const dx = Elements<Format>(rows_.dx);
-    const bool aligned = reinterpret_cast<std::uintptr_t>(dx) % HWY_MAX_BYTES == 0;
-    if (kHalf || rows_.cols < Padded() || (rows_.stream && !aligned)) {
-      RunInto(CollectedOutput<Element, kMostShortCols>(dx, rows_.stream));
-    } else if (rows_.stream) {
-      RunInto(DirectOutput<Element, StoreKind::kStreamed>(dx));
-    } else {
-      RunInto(DirectOutput<Element, StoreKind::kCached>(dx));
-    }
-  }
-
- private:
-  // Of what changes from row to row, nothing is a member: the compiler could not tell it from dx.
-  template <class Output>
-  HWY_INLINE void RunInto(Output dx) const {
+    // Of what changes from row to row, nothing is a member: the compiler could not tell it from dx.
+    Dx dx(rows_, Padded());
     const Element* const dy = Elements<Format>(rows_.dy);
     const Element* const x = Elements<Format>(rows_.x);
     ColumnSums columns[kHeld];
@@ -112,6 +99,42 @@ class ShortRowPass {
       for (std::size_t b = 0; b < kHeld; ++b) columns[b].Store(rows_, b * kBlock);
     }
   }
+
+ private:
+  /// Where dx goes. One class, as every variant of the loop over rows is much code.
+  class Dx {
+   public:
+    HWY_INLINE Dx(const ShortRows& rows, std::size_t padded)
+        : streamed_(rows.stream),
+          direct_(!kHalf && rows.cols == padded &&
+                  (!streamed_ || reinterpret_cast<std::uintptr_t>(rows.dx) % HWY_MAX_BYTES == 0)),
+          to_(Elements<Format>(rows.dx)),
+          collected_(to_, streamed_) {}
+
+    /// Writes block `b` of the next row.
+    HWY_INLINE void Store(std::size_t b, const Block& block) {
+      Element* const to = (direct_ ? to_ : collected_.Next()) + b * kBlock;
+      if (direct_ && streamed_) {
+        Format::template Store<StoreKind::kStreamed>(block, to);
+      } else {
+        Format::template Store<StoreKind::kCached>(block, to);
+      }
+    }
+
+    HWY_INLINE void EndRow(std::size_t cols) {
+      direct_ ? static_cast<void>(to_ += cols) : collected_.Add(cols);
+    }
+
+    HWY_INLINE void Finish() {
+      if (!direct_) collected_.Finish();
+    }
+
+   private:
+    const bool streamed_;
+    const bool direct_;  // rows are whole blocks, and begin where a vector may be streamed to
+    Element* to_;
+    CollectedOutput<Element, kMostShortCols> collected_;
+  };
 
   /// The column sums of a block.
   struct ColumnSums {
@@ -147,8 +170,7 @@ class ShortRowPass {
     const Element* x;
   };
 
-  template <class Output>
-  HWY_INLINE void Batches(const Part& part, ColumnSums (&columns)[kHeld], Output& dx) const {
+  HWY_INLINE void Batches(const Part& part, ColumnSums (&columns)[kHeld], Dx& dx) const {
     const Element* dy = part.dy;
     const Element* x = part.x;
     const std::size_t cols = rows_.cols;
@@ -176,9 +198,8 @@ class ShortRowPass {
         for (std::size_t r = 0; r < count; ++r) {
           VF of_row[Policy::kRowSums];
           for (std::size_t i = 0; i < Policy::kRowSums; ++i) of_row[i] = hn::Set(DF(), means[i][r]);
-          Differentiate<Output::kStore>(row + r, dy + r * cols, x + r * cols, row_slot, of_row,
-                                        dx.Next());
-          dx.Add(cols);
+          Differentiate(row + r, dy + r * cols, x + r * cols, row_slot, of_row, dx);
+          dx.EndRow(cols);
           row_slot = NextSlot(row_slot);
         }
       }
@@ -241,10 +262,9 @@ class ShortRowPass {
   }
 
   /// Writes the dx of row `r`, which lies at `dy` and `x`, and something behind it.
-  template <StoreKind kKind>
   HWY_INLINE void Differentiate(std::size_t r, const Element* dy, const Element* x,
                                 std::size_t slot, const VF (&means)[Policy::kRowSums],
-                                Element* dx) const {
+                                Dx& dx) const {
     const std::size_t blocks = kBlocks > 0 ? kBlocks : blocks_;
     VF statistics[Policy::kStatistics];
     GetStatistics(r, statistics);
@@ -259,7 +279,7 @@ class ShortRowPass {
       if constexpr (!kHalf) {
         gradient.b = Policy::Gradient(dy_block.b, x_block.b, gamma.b, statistics, means);
       }
-      Format::template Store<kKind>(gradient, dx + c);
+      dx.Store(b, gradient);
     }
   }
 
@@ -277,13 +297,12 @@ void RunShortRows(const ShortRows& rows) {
     ShortRowPass<Policy, Format, 0, false, false>(rows).Run();
   } else if (rows.cols > kBlock) {  // no more column sums than there are registers for
     ShortRowPass<Policy, Format, 2, false, true>(rows).Run();
+  } else if (!one_slot) {
+    ShortRowPass<Policy, Format, 1, false, false>(rows).Run();
   } else if (rows.cols > kLanes || Format::kInterleaved) {
-    one_slot ? ShortRowPass<Policy, Format, 1, false, true>(rows).Run()
-             : ShortRowPass<Policy, Format, 1, false, false>(rows).Run();
+    ShortRowPass<Policy, Format, 1, false, true>(rows).Run();
   } else {
-    constexpr bool kHalf = !Format::kInterleaved;
-    one_slot ? ShortRowPass<Policy, Format, 1, kHalf, true>(rows).Run()
-             : ShortRowPass<Policy, Format, 1, kHalf, false>(rows).Run();
+    ShortRowPass<Policy, Format, 1, !Format::kInterleaved, true>(rows).Run();
   }
 }
 
