@@ -76,7 +76,7 @@ class Call {
       const std::size_t elements = samples_ * channels_ * plane_;
       const std::size_t part_elements =
           RoundUp(std::max(kMinPartElements, DivideUp(elements, kMaxParts)),
-                  plane_ <= kPieceElements ? plane_ : kPieceElements);
+                  std::min(plane_, kPieceElements));
       pool->Run(DivideUp(elements, part_elements), [&](std::size_t part) {
         const std::size_t first = part * part_elements;
         LongPlanes(first, std::min(elements, first + part_elements));

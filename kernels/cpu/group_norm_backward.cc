@@ -108,7 +108,8 @@ class LongPlanes {
         hwy::FlushStream();  // not after every group: it waits for memory
       });
     } else {
-      const std::size_t part_pieces = DivideUp(kMinPartElements, PieceElements());
+      const std::size_t part_pieces =
+          DivideUp(kMinPartElements, std::min(e_.plane, kPieceElements));
       const auto for_each_part = [&](auto body) {
         pool->Run(DivideUp(sets * set_pieces, part_pieces), [&](std::size_t part) {
           Scratch scratch(tensors_);
@@ -139,9 +140,6 @@ class LongPlanes {
     PlaneTensors::Buffers buffers;
     RunCoefficients coefficients;  // of the run at hand
   };
-
-  /// Elements of a piece of a plane that is longer than one, else of a plane.
-  std::size_t PieceElements() const { return std::min(e_.plane, kPieceElements); }
 
   /// Calls visit(first piece, first plane, run, first element) with pieces [first, end): a run is
   /// of one piece, or of planes of one group.
