@@ -211,8 +211,9 @@ class Operator final : public Problem {
 class Copy final : public Problem {
  public:
   explicit Copy(const Case& c) : bytes_(static_cast<std::size_t>(c.extents[0])) {
+    // Values, because zeros are moved faster than anything else on some machines.
     const auto floats = [&] {
-      return std::make_unique<Tensor>(std::vector{c.extents[0] / 4}, "float32");
+      return std::make_unique<Tensor>(std::vector{c.extents[0] / 4}, "float32", 1U, 1.0F, 0.0F);
     };
     for (std::size_t i = 0; i < c.sets; ++i) sets_.emplace_back(floats(), floats());
   }

@@ -37,10 +37,7 @@ double Median(std::vector<double> values) {
 
 /// Bytes moved (read + written) per second by a device-to-device copy far beyond the caches.
 double CopyBytesPerSecond(const Device& device, std::size_t bytes) {
-  const DeviceMemory from = device.Allocate(bytes), to = device.Allocate(bytes);
-  const std::vector<std::byte> zeros(bytes);
-  device.Upload(from.address(), zeros);  // the first touch is the allocator's, not the copy's
-  device.Upload(to.address(), zeros);
+  const DeviceMemory from = device.AllocateFilled(bytes), to = device.AllocateFilled(bytes);
   std::vector<double> seconds;
   seconds.reserve(kCopyLaunches);
   for (int i = 0; i < kCopyLaunches; ++i) {

@@ -9,6 +9,7 @@
 
 #include "abi/status.h"
 #include "base/error.h"
+#include "base/random.h"
 #include "base/text.h"
 
 namespace normgrad {
@@ -197,6 +198,19 @@ DeviceMemory Device::Allocate(std::size_t bytes) const {
            ACL_MEM_MALLOC_HUGE_FIRST),
         "aclrtMalloc");
   return {*this, address};
+}
+
+DeviceMemory Device::AllocateFilled(std::size_t bytes) const {
+  constexpr std::size_t kPieceBytes = std::size_t{4} << 20;
+  std::vector<std::uint64_t> piece(std::min(bytes, kPieceBytes) / sizeof(std::uint64_t) + 1);
+  const RandomStream random(bytes);
+  for (std::size_t i = 0; i < piece.size(); ++i) piece[i] = random.Bits(i);
+  DeviceMemory memory = Allocate(bytes);
+  for (std::size_t first = 0; first < bytes; first += kPieceBytes) {
+    const std::size_t count = std::min(kPieceBytes, bytes - first);
+    Upload(memory.address() + first, std::as_bytes(std::span(piece)).first(count));
+  }
+  return memory;
 }
 
 void Device::Upload(std::byte* to, std::span<const std::byte> from) const {

@@ -131,6 +131,10 @@ class Device {
   unsigned threads() const { return threads_; }  // as last set
 
   DeviceMemory Allocate(std::size_t bytes) const;
+
+  /// Memory to measure motions in. It holds random bytes: pages that nobody has written may all be
+  /// the same one, and some processors move zeros a fifth faster than anything else.
+  DeviceMemory AllocateFilled(std::size_t bytes) const;
   void Upload(std::byte* to, std::span<const std::byte> from) const;
   void Download(std::span<std::byte> to, const std::byte* from) const;
 

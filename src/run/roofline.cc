@@ -34,7 +34,6 @@ constexpr std::size_t kLeastMemoryBytes = std::size_t{256} << 20;
 constexpr std::size_t kFirstLevelBytes = std::size_t{16} << 10;
 constexpr std::size_t kSecondLevelBytes = std::size_t{192} << 10;
 
-constexpr std::size_t kPieceBytes = std::size_t{4} << 20;  // of memory that is filled
 constexpr std::size_t kLine = 64;  // of every cache; also room for the sum that a read writes
 
 struct MotionKind {
@@ -72,17 +71,6 @@ std::size_t MemoryBytes(const Device& device, const RooflineOptions& options) {
   const std::size_t wanted = std::max(
       kLeastMemoryBytes, kCacheMultiple * (cache_bytes > 0 ? cache_bytes : kUnknownCacheBytes));
   return std::min(wanted, device.FreeBytes() / 4);
-}
-
-/// Device memory with something in it: pages that nobody has written may all be the same one.
-DeviceMemory FilledMemory(const Device& device, std::size_t bytes) {
-  DeviceMemory memory = device.Allocate(bytes);
-  const std::vector<std::byte> piece(std::min(bytes, kPieceBytes), std::byte{0x5A});
-  for (std::size_t first = 0; first < bytes; first += piece.size()) {
-    const std::size_t count = std::min(piece.size(), bytes - first);
-    device.Upload(memory.address() + first, std::span(piece).first(count));
-  }
-  return memory;
 }
 
 /// Moves arrays that are `bytes` large together and lie in `memory` one behind the other.
@@ -203,7 +191,7 @@ Roofline MeasureRoofline(const Device& device, const RooflineOptions& options) {
   roofline.copy_only = !device.CanMove();
   const std::size_t memory_bytes = MemoryBytes(device, options);
   const std::size_t cached_bytes = UsableCores() * kSecondLevelBytes;
-  const DeviceMemory memory = FilledMemory(device, std::max(memory_bytes, cached_bytes) + kLine);
+  const DeviceMemory memory = device.AllocateFilled(std::max(memory_bytes, cached_bytes) + kLine);
   if (roofline.copy_only) {
     roofline.entries = Measure({CopyOf(device, memory.address(), memory_bytes)}, options);
     return roofline;

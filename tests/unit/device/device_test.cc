@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "device/device.h"
 
+#include <algorithm>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -37,6 +39,17 @@ TEST(Device, CarriesBytesThereAndBack) {
   std::vector<std::byte> back(bytes.size());
   CpuDevice().Download(back, memory.address());
   EXPECT_EQ(back, bytes);
+}
+
+TEST(Device, FillsMemoryToMeasureInWithMoreThanZeros) {
+  constexpr std::size_t kLine = 64;
+  const std::vector<std::byte> zeros(kLine);
+  std::vector<std::byte> bytes((std::size_t{9} << 20) + kLine);
+  const DeviceMemory memory = CpuDevice().AllocateFilled(bytes.size());
+  CpuDevice().Download(bytes, memory.address());
+  for (std::size_t i = 0; i < bytes.size(); i += kLine) {
+    ASSERT_FALSE(std::equal(zeros.begin(), zeros.end(), bytes.data() + i)) << "byte " << i;
+  }
 }
 
 TEST(Device, TurnsARefusedCallIntoAnErrorThatSaysWhy) {
