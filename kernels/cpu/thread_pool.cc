@@ -36,11 +36,11 @@ SharedPool& Shared() {
 
 }  // namespace
 
-ThreadPool::ThreadPool(unsigned threads) {
-  if (threads == 0) threads = std::max(1U, std::thread::hardware_concurrency());
-  workers_.reserve(threads - 1);
+ThreadPool::ThreadPool(unsigned threads)
+    : shares_(threads > 0 ? threads : std::max(1U, std::thread::hardware_concurrency())) {
+  workers_.reserve(shares_.size() - 1);
   try {
-    for (unsigned i = 1; i < threads; ++i) workers_.emplace_back([this] { Serve(); });
+    for (std::size_t i = 1; i < shares_.size(); ++i) workers_.emplace_back([this, i] { Serve(i); });
   } catch (...) {
     Stop();  // those that did start, which are joined on the way out
     throw;
@@ -63,12 +63,15 @@ void ThreadPool::RunErased(std::size_t parts, Invoke invoke, void* object) {
   }
   invoke_ = invoke;
   object_ = object;
-  parts_ = parts;
-  next_.store(0, std::memory_order_relaxed);
+  used_shares_ = std::min(parts, shares_.size());
+  for (std::size_t i = 0; i < used_shares_; ++i) {
+    shares_[i].next.store(parts * i / used_shares_, std::memory_order_relaxed);
+    shares_[i].end = parts * (i + 1) / used_shares_;
+  }
   gate_.store(kOpen, std::memory_order_release);
   calls_.fetch_add(1, std::memory_order_release);
   calls_.notify_all();
-  Work();
+  Work(0);
   // Every part has been taken: close the gate and wait for the workers that are inside.
   std::uint32_t inside = gate_.fetch_and(~kOpen, std::memory_order_acq_rel) & ~kOpen;
   while (inside != 0) {
@@ -78,17 +81,23 @@ void ThreadPool::RunErased(std::size_t parts, Invoke invoke, void* object) {
   if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
 }
 
-void ThreadPool::Work() {
+void ThreadPool::Work(std::size_t thread) {
   try {
-    for (std::size_t part = next_++; part < parts_; part = next_++) invoke_(object_, part);
+    for (std::size_t i = 0; i < used_shares_; ++i) {
+      Share& share = shares_[(thread + i) % used_shares_];
+      for (std::size_t part = share.next++; part < share.end; part = share.next++) {
+        invoke_(object_, part);
+      }
+    }
   } catch (...) {
     const std::lock_guard lock(failure_mutex_);
     if (!failure_) failure_ = std::current_exception();
-    next_ = parts_;  // the parts nobody has taken yet are not worth doing
+    // The parts nobody has taken yet are not worth doing.
+    for (std::size_t i = 0; i < used_shares_; ++i) shares_[i].next = shares_[i].end;
   }
 }
 
-void ThreadPool::Serve() {
+void ThreadPool::Serve(std::size_t thread) {
   std::uint32_t seen = 0;
   for (;;) {
     AwaitChange(calls_, seen);
@@ -99,7 +108,7 @@ void ThreadPool::Serve() {
            !gate_.compare_exchange_weak(gate, gate + 1, std::memory_order_acq_rel)) {
     }
     if ((gate & kOpen) == 0) continue;
-    Work();
+    Work(thread);
     gate_.fetch_sub(1, std::memory_order_acq_rel);
     gate_.notify_all();
   }

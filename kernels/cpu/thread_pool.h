@@ -29,7 +29,8 @@ class ThreadPool {
 
   /// Calls body(0) … body(parts - 1), each once, and returns when all have returned. Rethrows the
   /// first exception a body throws. May be called from any thread at any time: while the workers
-  /// serve one call, others run on their callers alone.
+  /// serve one call, others run on their callers alone. A thread takes adjacent parts one after the
+  /// other as long as it can, so that what a part leaves in a cache is of use to the next one.
   template <typename Body>
   void Run(std::size_t parts, Body&& body) {
     using Object = std::remove_reference_t<Body>;
@@ -43,16 +44,22 @@ class ThreadPool {
 
   void Stop();
   void RunErased(std::size_t parts, Invoke invoke, void* object);
-  void Work();
-  void Serve();
+  void Work(std::size_t thread);
+  void Serve(std::size_t thread);
+
+  /// Adjacent parts, which one thread begins with and the others help with at last.
+  struct alignas(64) Share {
+    std::atomic<std::size_t> next = 0;
+    std::size_t end = 0;
+  };
 
   std::mutex caller_;  // held by the Run() the workers serve
 
   // The call being served. Written by its caller before the gate opens.
   Invoke invoke_ = nullptr;
   void* object_ = nullptr;
-  std::size_t parts_ = 0;
-  std::atomic<std::size_t> next_ = 0;
+  std::vector<Share> shares_;    // one for each thread
+  std::size_t used_shares_ = 0;  // as many of them as there are parts, if that is less
   std::exception_ptr failure_;
   std::mutex failure_mutex_;
 
