@@ -258,11 +258,11 @@ HWY_INLINE typename Format::Element* Elements(std::byte* bytes) {
   return reinterpret_cast<typename Format::Element*>(bytes);
 }
 
-/// Asks for one block of elements to be brought into the cache of that level.
-template <class Format, int kLevel>
+/// Asks for one block of elements to be brought into the first-level cache.
+template <class Format>
 HWY_INLINE void Prefetch(const typename Format::Element* block) {
   constexpr std::size_t kLine = 64 / sizeof *block;
-  for (std::size_t i = 0; i < kBlock; i += kLine) __builtin_prefetch(block + i, 0, 4 - kLevel);
+  for (std::size_t i = 0; i < kBlock; i += kLine) __builtin_prefetch(block + i);
 }
 
 /// Part of a block, for where nothing behind its last element may be touched. The rest is zeros.

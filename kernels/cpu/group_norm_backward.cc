@@ -447,7 +447,7 @@ class ShortPlanes {
         tile.cols = count;
         tile.dy[0] = run.dy;
         tile.x[0] = run.x;
-        tile.dx[0] = run.dx;
+        tile.dx[0] = tensors_.data.HasDx() ? run.dx : nullptr;
         tile.readable = run.spare >= kMaxBlock;
         tile.gamma = gamma_ + g * plan_.padded + c;
         for (std::size_t i = 0; i < kMaxSums; ++i) {
@@ -456,19 +456,20 @@ class ShortPlanes {
         body(run, at);
       }
     };
-    std::array<double, kMaxSums> sums{};
-    for_each_piece([&](const PlaneRun&, std::size_t) {
-      kernels_.accumulate(tile);
-      for (std::size_t i = 0; i < kMaxSums; ++i) sums[i] += static_cast<double>(tile.sums[0][i]);
-    });
-    if (!tensors_.data.HasDx()) return;
-    const auto count = static_cast<double>(e_.group_elements);
-    const std::array<float, kMaxSums> means = {static_cast<float>(sums[0] / count),
-                                               static_cast<float>(sums[1] / count)};
+    std::array<float, kMaxSums> means{};
+    if (tensors_.data.HasDx()) {
+      std::array<double, kMaxSums> sums{};
+      for_each_piece([&](const PlaneRun&, std::size_t) {
+        kernels_.sum(tile);
+        for (std::size_t i = 0; i < kMaxSums; ++i) sums[i] += static_cast<double>(tile.sums[0][i]);
+      });
+      const auto count = static_cast<double>(e_.group_elements);
+      means = {static_cast<float>(sums[0] / count), static_cast<float>(sums[1] / count)};
+    }
     for_each_piece([&](const PlaneRun& run, std::size_t at) {
       tile.sums[0] = means;
-      kernels_.gradient(tile);
-      tensors_.data.Write(run, at, buffers);
+      kernels_.finish(tile);
+      if (tensors_.data.HasDx()) tensors_.data.Write(run, at, buffers);
     });
   }
 

@@ -23,13 +23,14 @@ struct LayerNorm {
   static constexpr std::size_t kRowSums = 2;     // of dy * gamma, of dy * gamma * xhat
   static constexpr std::size_t kColumnSums = 2;  // dgamma, dbeta
 
-  static HWY_INLINE void Accumulate(VF dy, VF x, VF gamma, const VF (&statistics)[2], VF (&sums)[2],
-                                    VF (&columns)[2]) {
-    const VF xhat = Normalized(x, statistics[0], statistics[1]);
+  static HWY_INLINE void AddToRow(VF dy, VF x, VF gamma, const VF (&statistics)[2], VF (&sums)[2]) {
     const VF g = hn::Mul(dy, gamma);
     sums[0] = hn::Add(sums[0], g);
-    sums[1] = hn::MulAdd(g, xhat, sums[1]);
-    columns[0] = hn::MulAdd(dy, xhat, columns[0]);
+    sums[1] = hn::MulAdd(g, Normalized(x, statistics[0], statistics[1]), sums[1]);
+  }
+
+  static HWY_INLINE void AddToColumns(VF dy, VF x, const VF (&statistics)[2], VF (&columns)[2]) {
+    columns[0] = hn::MulAdd(dy, Normalized(x, statistics[0], statistics[1]), columns[0]);
     columns[1] = hn::Add(columns[1], dy);
   }
 

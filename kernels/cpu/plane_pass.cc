@@ -274,8 +274,8 @@ void SumsBeside(const PlaneRun& next, std::size_t plane, float mean, float rstd,
     SumsOfPlane<Format> of_plane = none;
     const std::size_t done = GradientOfRun<Format>(
         PlaneAt<Format>(run, first, plane), Uniform(*coefficients++), [&](std::size_t i) HWY_ATTR {
-          Prefetch<Format, 1>(dy + i + kAhead);
-          Prefetch<Format, 1>(x + i + kAhead);
+          Prefetch<Format>(dy + i + kAhead);
+          Prefetch<Format>(x + i + kAhead);
           of_plane.Add(dy + i, x + i);
         });
     of_plane.Add(dy, x, done, plane, IsReadable(next, first, plane));
@@ -306,8 +306,8 @@ void GradientPerElement(DType data, const PlaneRun& run, std::size_t next, const
       const auto* const dy = Elements<Format>(run.dy) + next;
       const auto* const x = Elements<Format>(run.x) + next;
       GradientOfRun<Format>(run, coefficients, [&](std::size_t i) HWY_ATTR {
-        Prefetch<Format, 1>(dy + i);
-        Prefetch<Format, 1>(x + i);
+        Prefetch<Format>(dy + i);
+        Prefetch<Format>(x + i);
       });
     }
   });

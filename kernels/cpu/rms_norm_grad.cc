@@ -21,11 +21,12 @@ struct RmsNorm {
   static constexpr std::size_t kRowSums = 1;
   static constexpr std::size_t kColumnSums = 1;
 
-  static HWY_INLINE void Accumulate(VF dy, VF x, VF gamma, const VF (&rstd)[1], VF (&sum)[1],
-                                    VF (&dgamma)[1]) {
-    const VF xhat = hn::Mul(x, rstd[0]);
-    sum[0] = hn::MulAdd(hn::Mul(dy, gamma), xhat, sum[0]);
-    dgamma[0] = hn::MulAdd(dy, xhat, dgamma[0]);
+  static HWY_INLINE void AddToRow(VF dy, VF x, VF gamma, const VF (&rstd)[1], VF (&sum)[1]) {
+    sum[0] = hn::MulAdd(hn::Mul(dy, gamma), hn::Mul(x, rstd[0]), sum[0]);
+  }
+
+  static HWY_INLINE void AddToColumns(VF dy, VF x, const VF (&rstd)[1], VF (&dgamma)[1]) {
+    dgamma[0] = hn::MulAdd(dy, hn::Mul(x, rstd[0]), dgamma[0]);
   }
 
   // Not x * (rstd * mean), which would save a multiplication per element: rstd * mean can overflow

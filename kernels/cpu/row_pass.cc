@@ -15,8 +15,13 @@ namespace normgrad::cpu {
 namespace {
 
 // A part of rows leaves a vector of column sums behind, to be written and read once more. From 32
-// rows on that is little beside the rows themselves.
+// rows on that is little beside the rows themselves; and more than 32 parts are not worth it, as
+// memory is busy with fewer threads.
 constexpr std::size_t kMinPartRows = 32;
+constexpr std::size_t kMaxRowParts = 32;
+
+// Tensors of fewer bytes are in the second-level cache if they have been used before.
+constexpr std::size_t kFetchBytes = std::size_t{512} << 10;
 
 /// How a call is split into parts that can run at the same time, and what its workspace holds.
 /// A function of the shape alone, so that neither threads nor layouts change a result.
@@ -32,15 +37,15 @@ struct Plan {
 
   Plan(std::size_t rows, std::size_t cols)
       : by_rows(rows >= 2 * kMinPartRows), padded_cols(RoundUp(cols, kColumnPadding)) {
-    const std::size_t per_part = DivideUp(rows * cols, kMaxParts);
     if (by_rows) {
-      part_rows = std::max({kMinPartRows, DivideUp(rows, kMaxParts),
-                            DivideUp(std::max(per_part, kMinPartElements), cols)});
+      part_rows =
+          std::max({kMinPartRows, DivideUp(rows, kMaxRowParts), DivideUp(kMinPartElements, cols)});
       part_rows = RoundUp(part_rows, kMaxTileRows);
       parts = DivideUp(rows, part_rows);
-      part_cols = RoundUp(kMinPartElements / 2, kColumnPadding);
+      part_cols = RoundUp(DivideUp(kMinPartElements, parts), kColumnPadding);
     } else {
-      part_cols = RoundUp(DivideUp(std::max(per_part, kMinPartElements), rows), kColumnPadding);
+      const std::size_t per_part = std::max(DivideUp(rows * cols, kMaxParts), kMinPartElements);
+      part_cols = RoundUp(DivideUp(per_part, rows), kColumnPadding);
       parts = DivideUp(cols, part_cols);
       part_rows = rows;
     }
@@ -68,6 +73,7 @@ class Call {
         row_sums_(column_sums_ + pass.column_sums * ColumnSumParts() * plan_.padded_cols),
         adjacent_(AreAdjacent(dy_) && AreAdjacent(x_)),
         dense_(dy_.Columns().Dense() && x_.Columns().Dense() && dx_.Columns().Dense()),
+        fetch_(adjacent_ && rows * cols * dy_.ElementBytes() >= kFetchBytes),
         stream_(ExceedsCaches(3 * rows * cols * dy_.ElementBytes())) {
     for (std::size_t i = 0; i < pass.statistics; ++i) {
       statistics_.emplace_back(*tensors.statistics[i]);
@@ -83,10 +89,9 @@ class Call {
       pool->Run(plan_.ColumnParts(cols_), [&](std::size_t part) { LoadGamma(part); });
       pool->Run(plan_.parts, [&](std::size_t part) { Rows(part); });
     } else {
-      pool->Run(plan_.parts, [&](std::size_t part) { AccumulateColumns(part); });
-      if (dx_.Present()) {
-        pool->Run(plan_.parts, [&](std::size_t part) { GradientOfColumns(part); });
-      }
+      pool->Run(plan_.ColumnParts(cols_), [&](std::size_t part) { Prepare(part); });
+      if (dx_.Present()) pool->Run(plan_.parts, [&](std::size_t part) { SumColumns(part); });
+      pool->Run(plan_.parts, [&](std::size_t part) { FinishColumns(part); });
     }
     pool->Run(plan_.ColumnParts(cols_), [&](std::size_t part) { StoreColumnSums(part); });
   }
@@ -143,13 +148,18 @@ class Call {
            kFirstLevel;
   }
 
-  /// Rows of a tile. One where it fits into the first-level cache: the second sweep then takes
-  /// everything from there, and memory sees three plain streams. Otherwise two, which share the
-  /// loads of gamma and of the column sums, unless they would not fit into half of a common
-  /// second-level cache.
+  /// Rows of a tile. Several share the loads of gamma and of the column sums, but they and as many
+  /// that are fetched must find room. All measured: in float32 one row is best where it fits into
+  /// the first-level cache, and in 16 bits two, unless four are still few bytes. Longer rows have
+  /// half of a common second-level cache; in 16 bits two are better than one even beyond that.
   std::size_t TileRows(std::size_t cols) const {
-    constexpr std::size_t kLong = std::size_t{1} << 18;
-    return FitsFirstLevel(cols) || 2 * cols * dy_.ElementBytes() > kLong ? 1 : kMaxTileRows;
+    constexpr std::size_t kFewBytes = std::size_t{8} << 10;
+    constexpr std::size_t kTileBytes = std::size_t{256} << 10;
+    const std::size_t row_bytes = 2 * cols * dy_.ElementBytes();
+    const bool narrow = dy_.ElementBytes() < sizeof(float);
+    if (FitsFirstLevel(cols)) return !narrow ? 1 : 4 * row_bytes <= kFewBytes ? 4 : 2;
+    if (4 * row_bytes <= kTileBytes) return 4;
+    return narrow || 2 * row_bytes <= kTileBytes ? 2 : 1;
   }
 
   /// A tile of columns [first, first + count), of which only the rows are missing.
@@ -176,7 +186,7 @@ class Call {
     for (std::size_t r = 0; r < tile->rows; ++r) {
       tile->dy[r] = dy_.Read(row + r, first, tile->cols, room(0, r));
       tile->x[r] = x_.Read(row + r, first, tile->cols, room(1, r));
-      tile->dx[r] = dx_.Target(row + r, first, room(2, r));
+      if (dx_.Present()) tile->dx[r] = dx_.Target(row + r, first, room(2, r));
       for (std::size_t i = 0; i < pass_.statistics; ++i) {
         tile->statistics[r][i] = statistics_[i][row + r];
       }
@@ -188,18 +198,20 @@ class Call {
   template <typename Visit>
   void ForEachTile(std::size_t first_row, std::size_t end_row, std::size_t first, std::size_t count,
                    std::size_t part, Visit visit) {
+    // Short rows are fetched some more elements ahead, for memory to have the time it needs.
+    const std::size_t ahead = FitsFirstLevel(count) ? 1024 : 0;
     const std::size_t bytes = count * dy_.ElementBytes();
     std::vector<std::byte> scratch(dense_ ? 0 : 3 * kMaxTileRows * bytes);
     RowTile tile = TileOf(first, count, part);
     const std::size_t tile_rows = TileRows(count);
     for (std::size_t row = first_row; row < end_row; row += tile.rows) {
-      tile.rows = std::min(tile_rows, end_row - row);
+      tile.rows = row + tile_rows <= end_row ? tile_rows : 1;
       PointAt(row, first, scratch.data(), &tile);
-      const bool more = dense_ && row + 2 * tile.rows <= end_row;
-      tile.next_dy = more ? tile.rows * dy_.RowStep() : 0;
-      tile.next_x = more ? tile.rows * x_.RowStep() : 0;
+      // Behind a part, too: a thread's next part is the next one, mostly.
+      const bool fetch = fetch_ && count == cols_ && row + 2 * tile.rows <= rows_;
+      tile.next = fetch ? tile.rows * cols_ + ahead : 0;
       visit(tile, row);
-      for (std::size_t r = 0; !dense_ && r < tile.rows; ++r) {
+      for (std::size_t r = 0; !dense_ && dx_.Present() && r < tile.rows; ++r) {
         dx_.Write(row + r, first, count, scratch.data() + (2 * kMaxTileRows + r) * bytes);
       }
     }
@@ -215,50 +227,17 @@ class Call {
     const std::size_t first = part * plan_.part_rows;
     const std::size_t end = std::min(rows_, first + plan_.part_rows);
     if (AreShort()) return TakeShortRows(first, end, part);
-    if (Overlaps()) return OverlappingRows(first, end, part);
     ForEachTile(first, end, 0, cols_, part, [&](RowTile& tile, std::size_t) {
-      kernels_.accumulate(tile);
-      if (!dx_.Present()) return;
-      TakeMeans(&tile);
-      kernels_.gradient(tile);
+      if (dx_.Present()) {
+        kernels_.sum(tile);
+        for (std::size_t r = 0; r < tile.rows; ++r) {
+          for (std::size_t i = 0; i < pass_.row_sums; ++i) {
+            tile.sums[r][i] = Mean(static_cast<double>(tile.sums[r][i]));
+          }
+        }
+      }
+      kernels_.finish(tile);
     });
-  }
-
-  void TakeMeans(RowTile* tile) const {
-    for (std::size_t r = 0; r < tile->rows; ++r) {
-      for (std::size_t i = 0; i < pass_.row_sums; ++i) {
-        tile->sums[r][i] = Mean(static_cast<double>(tile->sums[r][i]));
-      }
-    }
-  }
-
-  /// Whether one row's dx is best written while the next one is read. Measured: of 16-bit data, of
-  /// which a load brings twice the elements, as long as both rows fit into three quarters of a
-  /// common second-level cache, and vectors of columns into the first-level one or there are but
-  /// two. In float32 the first-level cache has too little room for both. Longer rows that do not
-  /// begin where lines do are better collected, to be streamed.
-  bool Overlaps() const {
-    constexpr std::size_t kMinCollected = 1024;
-    return dy_.ElementBytes() == 2 && 4 * cols_ * dy_.ElementBytes() <= kMostOverlapBytes &&
-           (FitsFirstLevel(cols_) || pass_.column_sums == 1) && dense_ && dx_.Present() &&
-           (!stream_ || AreWholeLines() || cols_ < kMinCollected);
-  }
-
-  void OverlappingRows(std::size_t first, std::size_t end, std::size_t part) {
-    RowTile tiles[2] = {TileOf(0, cols_, part), TileOf(0, cols_, part)};
-    for (std::size_t row = first; row < end; ++row) {
-      RowTile& next = tiles[row % 2];
-      next.rows = 1;
-      PointAt(row, 0, nullptr, &next);
-      if (row == first) {
-        kernels_.accumulate(next);
-      } else {
-        kernels_.overlap(next, tiles[(row + 1) % 2]);
-      }
-      TakeMeans(&next);
-    }
-    kernels_.gradient(tiles[(end + 1) % 2]);
-    if (stream_) hwy::FlushStream();
   }
 
   /// Whether rows are best taken many at a time. Measured: short ones, and longer ones of which the
@@ -338,31 +317,33 @@ class Call {
     if (stream_) hwy::FlushStream();
   }
 
-  void AccumulateColumns(std::size_t part) {
+  void Prepare(std::size_t part) {
     LoadGamma(part);
     const std::size_t first = FirstColumn(part);
-    const std::size_t count = Columns(part);
     for (std::size_t i = 0; i < pass_.column_sums; ++i) {
-      std::fill_n(ColumnSums(i, 0, first), RoundUp(count, kColumnPadding), 0.0F);
+      std::fill_n(ColumnSums(i, 0, first), RoundUp(Columns(part), kColumnPadding), 0.0F);
     }
-    ForEachTile(0, rows_, first, count, 0, [&](RowTile& tile, std::size_t row) {
-      kernels_.accumulate(tile);
+  }
+
+  void SumColumns(std::size_t part) {
+    ForEachTile(0, rows_, FirstColumn(part), Columns(part), 0, [&](RowTile& tile, std::size_t row) {
+      kernels_.sum(tile);
       for (std::size_t r = 0; r < tile.rows; ++r) {
         std::copy_n(tile.sums[r].begin(), pass_.row_sums, RowSums(part, row + r));
       }
     });
   }
 
-  void GradientOfColumns(std::size_t part) {
+  void FinishColumns(std::size_t part) {
     ForEachTile(0, rows_, FirstColumn(part), Columns(part), 0, [&](RowTile& tile, std::size_t row) {
-      for (std::size_t r = 0; r < tile.rows; ++r) {
+      for (std::size_t r = 0; dx_.Present() && r < tile.rows; ++r) {
         for (std::size_t i = 0; i < pass_.row_sums; ++i) {
           double sum = 0;
           for (std::size_t p = 0; p < plan_.parts; ++p) sum += RowSums(p, row + r)[i];
           tile.sums[r][i] = Mean(sum);
         }
       }
-      kernels_.gradient(tile);
+      kernels_.finish(tile);
     });
   }
 
@@ -382,10 +363,22 @@ class Call {
   float* row_sums_;      // sums of every part of columns
   bool adjacent_;        // the rows of dy and of x, without gaps
   bool dense_;           // the columns of dy, x and dx
+  bool fetch_;           // rows before their turn
   bool stream_;
 };
 
 }  // namespace
+
+RowTile RowOf(const RowTile& tile, std::size_t r) {
+  RowTile row = tile;
+  row.rows = 1;
+  row.dy[0] = tile.dy[r];
+  row.x[0] = tile.x[r];
+  row.dx[0] = tile.dx[r];
+  row.statistics[0] = tile.statistics[r];
+  row.sums[0] = tile.sums[r];
+  return row;
+}
 
 std::uint64_t RowPassWorkspaceBytes(const RowPass& pass, std::size_t rows, std::size_t cols) {
   if (rows == 0 || cols == 0) return 0;

@@ -9,24 +9,23 @@
 #include "kernels/cpu/split.h"
 
 /// The pass that layer norm and RMS norm share: every row of dy and x is read once from memory,
-/// first for its sums over the columns and its share of the sums over the rows, then, now in cache,
-/// for its dx. An operator is a small policy (row_pass-inl.h) and a call of RunRowPass().
+/// first for its sums over the columns, then, now in cache, for its dx and its share of the sums
+/// over the rows, while memory brings the rows after it. An operator is a small policy
+/// (row_pass-inl.h) and a call of RunRowPass().
 namespace normgrad::cpu {
 
-inline constexpr std::size_t kMaxTileRows = 2;
+inline constexpr std::size_t kMaxTileRows = 4;
 inline constexpr std::size_t kMaxSums = 2;
 
 /// Some rows, or a range of columns of them, as dense memory. What the vector code works on.
 struct RowTile {
-  std::size_t rows = 0;  // 1 to kMaxTileRows
+  std::size_t rows = 0;  // 1, 2 or 4
   std::size_t cols = 0;
   std::array<const std::byte*, kMaxTileRows> dy{};
   std::array<const std::byte*, kMaxTileRows> x{};
-  std::array<std::byte*, kMaxTileRows> dx{};
-  // Elements from a row to the one to fetch while it is worked on; 0 for none. dy is fetched by
-  // the first sweep and x by the second, so that memory is busy during both.
-  std::size_t next_dy = 0;
-  std::size_t next_x = 0;
+  std::array<std::byte*, kMaxTileRows> dx{};  // null where it is not wanted
+  // Elements from dy[0] and x[0] to as much of either, which is to be fetched; 0 for none.
+  std::size_t next = 0;
   std::array<std::array<float, kMaxSums>, kMaxTileRows> statistics{};
   std::array<std::array<float, kMaxSums>, kMaxTileRows> sums{};  // over the columns; later means
   const float* gamma = nullptr;                                  // processing order, padded
@@ -34,6 +33,9 @@ struct RowTile {
   bool readable = false;  // kMaxBlock elements behind every row of dy and x can be read
   bool stream = false;    // write dx past the caches
 };
+
+/// Row `r` of a tile, as a tile.
+RowTile RowOf(const RowTile& tile, std::size_t r);
 
 /// Adjacent rows of a few vectors, as dense memory. What the vector code works on where a call for
 /// every row would cost more than the row.
@@ -58,12 +60,9 @@ struct ShortRows {
 /// The vector code of one operator for one data type on one target. Vectors of columns are padded
 /// with zeros to kColumnPadding, and in the *processing order* of the data type (convert-inl.h).
 struct RowKernels {
-  void (*accumulate)(RowTile& tile);      // sets sums, adds to column_sums
-  void (*gradient)(const RowTile& tile);  // writes dx
-  /// accumulate(next) and gradient(tile) of one row each at once: memory is read for the one while
-  /// the other, which is in a cache, is written. The same bits as by one after the other.
-  void (*overlap)(RowTile& next, const RowTile& tile);
-  /// accumulate() and gradient() of many rows at once.
+  void (*sum)(RowTile& tile);           // sets sums
+  void (*finish)(const RowTile& tile);  // writes dx where it is wanted, adds to column_sums
+  /// All of that for many rows at once.
   void (*short_rows)(const ShortRows& rows);
   std::size_t most_short_cols;
   /// Converts `count` elements of a scale, from a multiple of kColumnPadding on, and pads.

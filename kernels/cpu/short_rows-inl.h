@@ -244,9 +244,11 @@ class ShortRowPass {
         before_a[i] = sums[i];
         before_b[i] = sums_b[i];
       }
-      Policy::Accumulate(dy_block.a, x_block.a, gamma.a, statistics, sums, of_block.a);
+      Policy::AddToRow(dy_block.a, x_block.a, gamma.a, statistics, sums);
+      Policy::AddToColumns(dy_block.a, x_block.a, statistics, of_block.a);
       if constexpr (!kHalf) {
-        Policy::Accumulate(dy_block.b, x_block.b, gamma.b, statistics, sums_b, of_block.b);
+        Policy::AddToRow(dy_block.b, x_block.b, gamma.b, statistics, sums_b);
+        Policy::AddToColumns(dy_block.b, x_block.b, statistics, of_block.b);
       }
       if (b + 1 == blocks) {  // behind the row there may be anything
         for (std::size_t i = 0; i < Policy::kRowSums; ++i) {

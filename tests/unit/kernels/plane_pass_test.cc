@@ -168,6 +168,8 @@ TEST_P(StreamedStores, GiveTheRowsTheSameBytes) {
     const RowKernels kernels = LayerNormRowKernels(GetParam());
     const std::vector<float> gamma(RoundUp(kMaxCount, kColumnPadding), 1.5F);
     ExpectSameBytes([&](std::size_t count, std::byte* dx, bool stream) {
+      std::vector<float> sums[kMaxSums] = {std::vector<float>(gamma.size()),
+                                           std::vector<float>(gamma.size())};
       RowTile tile;
       tile.rows = 1;
       tile.cols = count;
@@ -177,9 +179,59 @@ TEST_P(StreamedStores, GiveTheRowsTheSameBytes) {
       tile.statistics[0] = {0.5, 2};
       tile.sums[0] = {0.25, 0.75};
       tile.gamma = gamma.data();
+      tile.column_sums = {sums[0].data(), sums[1].data()};
       tile.stream = stream;
-      kernels.gradient(tile);
+      kernels.finish(tile);
     });
+  });
+}
+
+TEST_P(StreamedStores, TakeRowsTogetherAsEachAlone) {
+  ForEachTarget([&] {
+    const RowKernels kernels = LayerNormRowKernels(GetParam());
+    const std::vector<float> gamma(RoundUp(kMaxCount, kColumnPadding), 1.5F);
+    for (const std::size_t rows : {2, 4}) {
+      const std::size_t cols = kMaxCount / rows;
+      ExpectSameBytes([&](std::size_t count, std::byte* dx, bool stream) {
+        if (count / rows != cols) return;
+        const std::size_t bytes = cols * ElementBytes();
+        std::vector<std::byte> dx_alone(rows * bytes);
+        std::vector<float> together(2 * gamma.size());
+        std::vector<float> alone(together.size());
+        RowTile tile;
+        tile.rows = rows;
+        tile.cols = cols;
+        tile.gamma = gamma.data();
+        tile.stream = stream;
+        for (std::size_t r = 0; r < rows; ++r) {
+          tile.dy[r] = dy_.data() + r * bytes;
+          tile.x[r] = x_.data() + r * bytes;
+          tile.dx[r] = dx + r * bytes;
+          tile.statistics[r] = {0.5F + static_cast<float>(r), 2};
+        }
+        tile.column_sums = {together.data(), together.data() + gamma.size()};
+        tile.next = 1;  // of which nothing is to be seen
+        kernels.sum(tile);
+        for (std::size_t r = 0; r < rows; ++r) {
+          RowTile row = RowOf(tile, r);
+          row.dx[0] = dx_alone.data() + r * bytes;
+          row.column_sums = {alone.data(), alone.data() + gamma.size()};
+          row.stream = false;
+          row.next = 0;
+          kernels.sum(row);
+          EXPECT_EQ(row.sums[0], tile.sums[r]) << r << " of " << rows;
+          kernels.finish(row);
+        }
+        kernels.finish(tile);
+        EXPECT_EQ(std::memcmp(dx, dx_alone.data(), dx_alone.size()), 0) << rows << " rows";
+        EXPECT_EQ(together, alone) << rows << " rows";
+        std::vector<float> without_dx(together.size());
+        tile.dx = {};
+        tile.column_sums = {without_dx.data(), without_dx.data() + gamma.size()};
+        kernels.finish(tile);
+        EXPECT_EQ(together, without_dx) << rows << " rows";
+      });
+    }
   });
 }
 
