@@ -177,6 +177,24 @@ HWY_INLINE std::size_t GradientOfBlocks(const PlaneRun& run, const Coefficients 
   return i;
 }
 
+/// Fetches what comes `next` elements behind a run. Not a lambda: gcc 12 takes a function that only
+/// prefetches for one without effects, and drops its calls unless it is inlined early.
+template <class Format>
+class Fetch {
+ public:
+  HWY_INLINE Fetch(const PlaneRun& run, std::size_t next)
+      : dy_(Elements<Format>(run.dy) + next), x_(Elements<Format>(run.x) + next) {}
+
+  HWY_INLINE void operator()(std::size_t i) const {
+    Prefetch<Format>(dy_ + i);
+    Prefetch<Format>(x_ + i);
+  }
+
+ private:
+  const typename Format::Element* dy_;
+  const typename Format::Element* x_;
+};
+
 /// dx of a run; beside(i) as above. Returns how many elements went by in whole blocks.
 template <class Format, class Coefficients, class Beside>
 HWY_INLINE std::size_t GradientOfRun(const PlaneRun& run, const Coefficients& coefficients,
@@ -303,12 +321,7 @@ void GradientPerElement(DType data, const PlaneRun& run, std::size_t next, const
       dx.Add(run.count);
       dx.Finish();
     } else {
-      const auto* const dy = Elements<Format>(run.dy) + next;
-      const auto* const x = Elements<Format>(run.x) + next;
-      GradientOfRun<Format>(run, coefficients, [&](std::size_t i) HWY_ATTR {
-        Prefetch<Format>(dy + i);
-        Prefetch<Format>(x + i);
-      });
+      GradientOfRun<Format>(run, coefficients, Fetch<Format>(run, next));
     }
   });
 }
