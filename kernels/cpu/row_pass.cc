@@ -20,9 +20,6 @@ namespace {
 constexpr std::size_t kMinPartRows = 32;
 constexpr std::size_t kMaxRowParts = 32;
 
-// Tensors of fewer bytes are in the second-level cache if they have been used before.
-constexpr std::size_t kFetchBytes = std::size_t{512} << 10;
-
 /// How a call is split into parts that can run at the same time, and what its workspace holds.
 /// A function of the shape alone, so that neither threads nor layouts change a result.
 ///
@@ -73,7 +70,6 @@ class Call {
         row_sums_(column_sums_ + pass.column_sums * ColumnSumParts() * plan_.padded_cols),
         adjacent_(AreAdjacent(dy_) && AreAdjacent(x_)),
         dense_(dy_.Columns().Dense() && x_.Columns().Dense() && dx_.Columns().Dense()),
-        fetch_(adjacent_ && rows * cols * dy_.ElementBytes() >= kFetchBytes),
         stream_(ExceedsCaches(3 * rows * cols * dy_.ElementBytes())) {
     for (std::size_t i = 0; i < pass.statistics; ++i) {
       statistics_.emplace_back(*tensors.statistics[i]);
@@ -149,15 +145,16 @@ class Call {
   }
 
   /// Rows of a tile. Several share the loads of gamma and of the column sums, but they and as many
-  /// that are fetched must find room. All measured: in float32 one row is best where it fits into
-  /// the first-level cache, and in 16 bits two, unless four are still few bytes. Longer rows have
-  /// half of a common second-level cache; in 16 bits two are better than one even beyond that.
+  /// that are fetched must find room. All measured. Four, unless they take more than half of a
+  /// common second-level cache; in 16 bits two are better than one even beyond that. Where memory
+  /// brings rows that fit into the first-level cache, one is best in float32, and in 16 bits two,
+  /// unless four are still few bytes.
   std::size_t TileRows(std::size_t cols) const {
     constexpr std::size_t kFewBytes = std::size_t{8} << 10;
     constexpr std::size_t kTileBytes = std::size_t{256} << 10;
     const std::size_t row_bytes = 2 * cols * dy_.ElementBytes();
     const bool narrow = dy_.ElementBytes() < sizeof(float);
-    if (FitsFirstLevel(cols)) return !narrow ? 1 : 4 * row_bytes <= kFewBytes ? 4 : 2;
+    if (stream_ && FitsFirstLevel(cols)) return !narrow ? 1 : 4 * row_bytes <= kFewBytes ? 4 : 2;
     if (4 * row_bytes <= kTileBytes) return 4;
     return narrow || 2 * row_bytes <= kTileBytes ? 2 : 1;
   }
@@ -208,7 +205,7 @@ class Call {
       tile.rows = row + tile_rows <= end_row ? tile_rows : 1;
       PointAt(row, first, scratch.data(), &tile);
       // Behind a part, too: a thread's next part is the next one, mostly.
-      const bool fetch = fetch_ && count == cols_ && row + 2 * tile.rows <= rows_;
+      const bool fetch = stream_ && adjacent_ && count == cols_ && row + 2 * tile.rows <= rows_;
       tile.next = fetch ? tile.rows * cols_ + ahead : 0;
       visit(tile, row);
       for (std::size_t r = 0; !dense_ && dx_.Present() && r < tile.rows; ++r) {
@@ -363,8 +360,7 @@ class Call {
   float* row_sums_;      // sums of every part of columns
   bool adjacent_;        // the rows of dy and of x, without gaps
   bool dense_;           // the columns of dy, x and dx
-  bool fetch_;           // rows before their turn
-  bool stream_;
+  bool stream_;          // the tensors are not in the caches
 };
 
 }  // namespace
