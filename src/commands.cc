@@ -42,9 +42,9 @@ int DescribeOperators(const Options& options) {
 int TestSelf(const Options& options) {
   const auto folder = std::filesystem::read_symlink("/proc/self/exe").parent_path();
   const auto beside = [&](const char* path) { return (folder / path).lexically_normal().string(); };
-  const DeviceLibrary library(options.device.empty()
-                                  ? std::vector{beside("../lib/libnormgrad_faulty.so")}
-                                  : options.device);
+  const DeviceLibrary library(
+      options.device.empty() ? std::vector{beside("../lib/libnormgrad_faulty.so")} : options.device,
+      options.instruction_set);
   const Device device = OpenDevice(library, options);
   if (options.list_faults) {
     WriteOutput(FaultList(FaultsOf(device)));
@@ -76,7 +76,7 @@ int TestSelf(const Options& options) {
 }
 
 int ShowDevices(const Options& options) {
-  const DeviceLibrary library(DevicePaths(options));
+  const DeviceLibrary library(DevicePaths(options), options.instruction_set);
   const Device device = OpenDevice(library, options);
   Print("library   {}\ndevice    {}: {}\n", PathsOf(library), options.device_id,
         Starting(library, [&] { return device.Description(); }));

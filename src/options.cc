@@ -128,6 +128,12 @@ void AddDevice(CLI::App* command, Options* options) {
                           std::numeric_limits<std::int32_t>::max(), "which device of the library")
       ->default_str("0")
       ->type_name("N");
+
+  command
+      ->add_option("--instruction-set", options->instruction_set,
+                   "vector instructions of the built-in CPU device, e.g. avx2; default: the widest "
+                   "the processor has")
+      ->type_name("NAME");
 }
 
 /// A path that is empty, of a variable that is not set, must not stand for the built-in device.
@@ -204,6 +210,7 @@ std::vector<std::string> AnsweringArgs(const Options& options) {
     add("--device", fmt::format("{}", fmt::join(options.device, ",")), "");
   }
   add("--device-id", options.device_id, defaults.device_id);
+  add("--instruction-set", options.instruction_set, defaults.instruction_set);
   add("--threads", options.threads, defaults.threads);
   add("--repeats", options.repeats, defaults.repeats);
   add("--profile", Name(options.profile), Name(defaults.profile));

@@ -50,8 +50,9 @@ struct Options {
   double max_run_seconds = 0;  // of the run; 0: no limit
 
   // run, worker
-  double max_memory_gib = 0;  // of one worker; 0: its share of nine tenths of what is free
-  unsigned threads = 0;       // 0: all cores
+  double max_memory_gib = 0;    // of one worker; 0: its share of nine tenths of what is free
+  unsigned threads = 0;         // 0: all cores
+  std::string instruction_set;  // of a CPU device; empty: the widest
   int repeats = 5;
   Profile profile = Profile::kExpanded;
   std::string ftz = "allow";         // the device may flush subnormal numbers: allow or forbid

@@ -49,7 +49,7 @@ int Show(const Roofline& roofline, const Options& options) {
 }  // namespace
 
 int ShowRoofline(const Options& options) {
-  const DeviceLibrary library(DevicePaths(options));
+  const DeviceLibrary library(DevicePaths(options), options.instruction_set);
   const Device device = OpenDevice(library, options);
   const std::string description = Starting(library, [&] { return device.Description(); });
   const std::string identity = RooflineIdentity(library.paths(), description);

@@ -167,7 +167,7 @@ RunInfo Describe(const Options& options, const Sweep& sweep, const Plan& plan,
 /// This process opens the device.
 Workplace WorkHere(const Options& options, const Sweep& sweep, const OnCheck& on_check) {
   Workplace place;
-  place.library = std::make_unique<DeviceLibrary>(DevicePaths(options));
+  place.library = std::make_unique<DeviceLibrary>(DevicePaths(options), options.instruction_set);
   RequireOperators(sweep, *place.library);
   place.device.reset(new Device(OpenDevice(*place.library, options)));
   place.device_description = Starting(*place.library, [&] {

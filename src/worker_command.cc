@@ -31,7 +31,7 @@ int ServeAsWorker(const Options& options) {
   };
   try {
     pulse.OnPhase(Phase::kOpen);
-    const DeviceLibrary library(DevicePaths(options));
+    const DeviceLibrary library(DevicePaths(options), options.instruction_set);
     const Device device = OpenDevice(library, options, &pulse);
     const Hello hello = Starting(library, [&] {
       device.SetThreads(options.threads);

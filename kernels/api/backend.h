@@ -106,6 +106,12 @@ std::shared_ptr<Mark> MakeMark();
 /// How many threads kernels use; 0 for all cores.
 void SetThreads(std::uint32_t threads);
 
+/// The sets of vector instructions that the library and this processor have, the widest first.
+std::vector<std::string> InstructionSets();
+/// Uses one of them from now on, or, given "", the widest; false if there is no such set. Not while
+/// kernels run.
+bool SetInstructionSet(std::string_view name);
+
 /// Does what normgradMove() promises, for a motion and pointers that it has looked at.
 void Move(normgradMotion motion, void* to, const void* a, const void* b, std::size_t bytes,
           std::uint32_t times);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What holds for the whole process: system parameters, the product, the number of threads.
+// What holds for the whole process: system parameters, the product, threads, vector instructions.
 #include <array>
 #include <atomic>
 #include <cstdlib>
@@ -134,6 +134,17 @@ aclError normgradSetThreads(std::uint32_t threads) try {
   }
   normgrad::backend::SetThreads(threads);
   return ACL_SUCCESS;
+} catch (...) {
+  return RefuseAcl(__func__);
+}
+
+aclError normgradSetInstructionSet(const char* name) try {
+  RequirePointer(name, "name");
+  if (normgrad::backend::SetInstructionSet(name)) return ACL_SUCCESS;
+  const std::vector<std::string> sets = normgrad::backend::InstructionSets();
+  const std::vector<std::string_view> known(sets.begin(), sets.end());
+  throw normgrad::Refusal(ACL_ERROR_INVALID_PARAM, "no instruction set '{}' here: {}", name,
+                          normgrad::Suggest(name, known));
 } catch (...) {
   return RefuseAcl(__func__);
 }

@@ -10,13 +10,16 @@
 #include <limits>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <thread>
+#include <vector>
 
 #include <unistd.h>
 
 #include "base/page_pool.h"
 #include "kernels/cpu/backend_queue.h"
 #include "kernels/cpu/copy.h"
+#include "kernels/cpu/instruction_set.h"
 #include "kernels/cpu/move.h"
 #include "kernels/cpu/thread_pool.h"
 
@@ -111,6 +114,10 @@ std::unique_ptr<Queue> MakeQueue() { return std::make_unique<cpu::HostQueue>(); 
 std::shared_ptr<Mark> MakeMark() { return std::make_shared<cpu::HostMark>(); }
 
 void SetThreads(std::uint32_t threads) { cpu::SetThreads(threads); }
+
+std::vector<std::string> InstructionSets() { return cpu::InstructionSets(); }
+
+bool SetInstructionSet(std::string_view name) { return cpu::SetInstructionSet(name); }
 
 void Move(normgradMotion motion, void* to, const void* a, const void* b, std::size_t bytes,
           std::uint32_t times) {

@@ -152,9 +152,11 @@ std::string Device::Description() const {
   std::size_t free_bytes = 0, total_bytes = 0;
   Check(In(Phase::kQuery, api_.mem_info, ACL_HBM_MEM, &free_bytes, &total_bytes),
         "aclrtGetMemInfo");
-  return fmt::format("{}, acl {}.{}.{}, {} free of {}", SocName(), major, minor, patch,
+  const std::string& instructions = library_.instruction_set();
+  return fmt::format("{}, acl {}.{}.{}, {} free of {}{}", SocName(), major, minor, patch,
                      HumanBytes(static_cast<double>(free_bytes)),
-                     HumanBytes(static_cast<double>(total_bytes)));
+                     HumanBytes(static_cast<double>(total_bytes)),
+                     instructions.empty() ? "" : ", " + instructions + " instructions");
 }
 
 std::size_t Device::FreeBytes() const {

@@ -11,7 +11,8 @@
 
 namespace normgrad {
 
-DeviceLibrary::DeviceLibrary(std::vector<std::string> paths) : paths_(std::move(paths)) {
+DeviceLibrary::DeviceLibrary(std::vector<std::string> paths, std::string instruction_set)
+    : paths_(std::move(paths)), instruction_set_(std::move(instruction_set)) {
   for (const std::string& path : paths_) {
     // RTLD_LOCAL: two device libraries export the same names and must not see each other's.
     void* handle = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
@@ -68,9 +69,23 @@ DeviceLibrary::DeviceLibrary(std::vector<std::string> paths) : paths_(std::move(
   optional(api_.set_repeatable, "aclSetAclOpExecutorRepeatable");
   optional(api_.set_product, "normgradSetProduct");
   optional(api_.set_threads, "normgradSetThreads");
+  optional(api_.set_instruction_set, "normgradSetInstructionSet");
   optional(api_.move, "normgradMove");
   optional(api_.faults, "normgradFaults");
   optional(api_.set_fault, "normgradSetFault");
+  if (!instruction_set_.empty()) UseInstructionSet();
+}
+
+void DeviceLibrary::UseInstructionSet() const {
+  if (api_.set_instruction_set == nullptr) {
+    throw Error(
+        "{}: no symbol normgradSetInstructionSet: only a CPU device has instructions to choose "
+        "from",
+        fmt::join(paths_, ","));
+  }
+  if (api_.set_instruction_set(instruction_set_.c_str()) == ACL_SUCCESS) return;
+  const char* const reason = api_.recent_error();
+  throw Error("{}: {}", fmt::join(paths_, ","), reason != nullptr ? reason : instruction_set_);
 }
 
 std::vector<std::string> DeviceLibrary::Files() const {

@@ -49,6 +49,7 @@ struct Api {
   // Ours only: null in a vendor's library.
   decltype(&::normgradSetProduct) set_product = nullptr;
   decltype(&::normgradSetThreads) set_threads = nullptr;
+  decltype(&::normgradSetInstructionSet) set_instruction_set = nullptr;
   decltype(&::normgradMove) move = nullptr;
   // The faulty device's only.
   decltype(&::normgradFaults) faults = nullptr;
@@ -73,10 +74,14 @@ class DeviceLibrary {
  public:
   /// Opens every path, in order; a symbol comes from the first that has it.
   /// Throws Error when one cannot be opened or a function of Api is missing.
-  explicit DeviceLibrary(std::vector<std::string> paths);
+  ///
+  /// A CPU device of ours uses the vector instructions called `instruction_set`, or, if that is
+  /// empty, the widest. Throws Error when there are none to choose from, or not these.
+  explicit DeviceLibrary(std::vector<std::string> paths, std::string instruction_set = "");
 
   const Api& api() const { return api_; }
   const std::vector<std::string>& paths() const { return paths_; }
+  const std::string& instruction_set() const { return instruction_set_; }
 
   /// The files that were opened for paths(), which may be names that the loader looks up.
   std::vector<std::string> Files() const;
@@ -89,10 +94,12 @@ class DeviceLibrary {
 
  private:
   void* Find(const std::string& name) const;
+  void UseInstructionSet() const;
 
   std::vector<std::string> paths_;
   std::vector<void*> handles_;
   Api api_;
+  std::string instruction_set_;
 };
 
 }  // namespace normgrad

@@ -3,6 +3,7 @@
 
 import csv
 import os
+import re
 import unittest
 
 from bench import BENCH, ROOT, SWEEP, BenchTest
@@ -183,6 +184,21 @@ $""")
         self.assertEqual(process.returncode, 2)
         self.assertEqual(process.stderr_text, "normgrad-bench: unknown operator 'rms_norm_gard': "
                                               "did you mean 'rms_norm_grad'?\n")
+
+    def test_the_smoke_suite_passes_with_every_instruction_set(self):
+        refusal = self.run_bench("devices", "--instruction-set", "none")
+        self.assertEqual(refusal.returncode, 2)
+        named = re.search("no instruction set 'none' here: expected one of (.+)$",
+                          refusal.stderr_text.strip())
+        names = named.group(1).split(", ")
+        self.assertIn("scalar", names)
+        for name in names:
+            with self.subTest(name=name):
+                process = self.run_bench("run", SMOKE, "--product", "atlas-a2",
+                                         "--instruction-set", name, "--report", name)
+                self.assertEqual(process.returncode, 0, process.stdout_text + process.stderr_text)
+                run = self.report(name)["run"]
+                self.assertTrue(run["device_description"].endswith(f", {name} instructions"), run)
 
     def test_devices_shows_the_cpu_device(self):
         process = self.run_bench("devices")

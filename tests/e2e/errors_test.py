@@ -80,6 +80,13 @@ class ErrorTest(BenchTest):
         self.refused(f"{library}: no symbol aclnnRmsNormGradGetWorkspaceSize: does this CANN "
                      "release contain the operator?", "sweep.yaml", "--device", library)
 
+    def test_instructions_that_are_not_there(self):
+        self.write("sweep.yaml", SWEEP)
+        library = os.environ["NORMGRAD_CPU"]
+        self.refused(f"{library}: normgradSetInstructionSet: no instruction set 'scaler' here: did "
+                     "you mean 'scalar'?", "sweep.yaml", "--device", library, "--instruction-set",
+                     "scaler")
+
     def test_a_device_that_is_not_there(self):
         self.write("sweep.yaml", SWEEP)
         library = os.environ["NORMGRAD_CPU"]

@@ -20,6 +20,11 @@ ACL_FUNC_VISIBILITY aclError normgradSetProduct(const char* product);
 /// ACL_ERROR_INVALID_PARAM for more than 1024.
 ACL_FUNC_VISIBILITY aclError normgradSetThreads(uint32_t threads);
 
+/// Which vector instructions kernels use from now on, by name: "scalar", "ssse3", "sse4", "avx2",
+/// "avx512", …; "" (the default): the widest the processor has. Not while kernels run.
+/// ACL_ERROR_INVALID_PARAM for a name that this library or this processor does not have.
+ACL_FUNC_VISIBILITY aclError normgradSetInstructionSet(const char* name);
+
 /// A way to move memory: the limits that kernels can be held against.
 typedef enum normgradMotion {
   NORMGRAD_READ = 0,            // adds a's 64-bit words up, and writes the sum, 8 bytes, to `to`

@@ -240,6 +240,15 @@ TEST_F(DeviceTest, ThreadsOfKernelsHaveALimit) {
   EXPECT_THAT(ErrorText(), HasSubstr("1025 threads: at most 1024 are possible"));
 }
 
+TEST_F(DeviceTest, InstructionsOfKernelsAreKnownByName) {
+  EXPECT_EQ(normgradSetInstructionSet("scalar"), ACL_SUCCESS);
+  EXPECT_EQ(normgradSetInstructionSet("avx9"), 100000);
+  EXPECT_THAT(ErrorText(),
+              HasSubstr("normgradSetInstructionSet: no instruction set 'avx9' here: "));
+  EXPECT_EQ(normgradSetInstructionSet(nullptr), 100000);
+  EXPECT_EQ(normgradSetInstructionSet(""), ACL_SUCCESS);
+}
+
 TEST_F(DeviceTest, OptionsAreOneSlotForContextAndProcess) {
   std::int64_t value = 7;
   EXPECT_EQ(aclrtCtxGetSysParamOpt(ACL_OPT_DETERMINISTIC, &value), 107021);
