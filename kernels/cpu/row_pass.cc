@@ -24,7 +24,7 @@ constexpr std::size_t kMaxRowParts = 32;
 /// A function of the shape alone, so that neither threads nor layouts change a result.
 ///
 /// Many rows: a part is some rows, all columns; column sums are added up at the end. Few rows: a
-/// part is all rows, some columns; row sums are added up half way.
+/// part is some columns; row sums are added up half way, for as many rows as a cache has room for.
 struct Plan {
   bool by_rows;
   std::size_t parts;
@@ -86,8 +86,14 @@ class Call {
       pool->Run(plan_.parts, [&](std::size_t part) { Rows(part); });
     } else {
       pool->Run(plan_.ColumnParts(cols_), [&](std::size_t part) { Prepare(part); });
-      if (dx_.Present()) pool->Run(plan_.parts, [&](std::size_t part) { SumColumns(part); });
-      pool->Run(plan_.parts, [&](std::size_t part) { FinishColumns(part); });
+      const std::size_t most = CachedRows();
+      for (std::size_t first = 0; first < rows_; first += most) {
+        const std::size_t end = std::min(rows_, first + most);
+        if (dx_.Present()) {
+          pool->Run(plan_.parts, [&](std::size_t part) { SumColumns(first, end, part); });
+        }
+        pool->Run(plan_.parts, [&](std::size_t part) { FinishColumns(first, end, part); });
+      }
     }
     pool->Run(plan_.ColumnParts(cols_), [&](std::size_t part) { StoreColumnSums(part); });
   }
@@ -322,17 +328,25 @@ class Call {
     }
   }
 
-  void SumColumns(std::size_t part) {
-    ForEachTile(0, rows_, FirstColumn(part), Columns(part), 0, [&](RowTile& tile, std::size_t row) {
+  /// Rows that all threads sum up before they finish them, by when a cache still has them.
+  std::size_t CachedRows() const {
+    constexpr std::size_t kCachedBytes = std::size_t{4} << 20;
+    const std::size_t rows = kCachedBytes / (2 * cols_ * dy_.ElementBytes());
+    return std::max(std::size_t{1}, rows / kMaxTileRows * kMaxTileRows);
+  }
+
+  void SumColumns(std::size_t first, std::size_t end, std::size_t part) {
+    const auto visit = [&](RowTile& tile, std::size_t row) {
       kernels_.sum(tile);
       for (std::size_t r = 0; r < tile.rows; ++r) {
         std::copy_n(tile.sums[r].begin(), pass_.row_sums, RowSums(part, row + r));
       }
-    });
+    };
+    ForEachTile(first, end, FirstColumn(part), Columns(part), 0, visit);
   }
 
-  void FinishColumns(std::size_t part) {
-    ForEachTile(0, rows_, FirstColumn(part), Columns(part), 0, [&](RowTile& tile, std::size_t row) {
+  void FinishColumns(std::size_t first, std::size_t end, std::size_t part) {
+    const auto visit = [&](RowTile& tile, std::size_t row) {
       for (std::size_t r = 0; dx_.Present() && r < tile.rows; ++r) {
         for (std::size_t i = 0; i < pass_.row_sums; ++i) {
           double sum = 0;
@@ -341,7 +355,8 @@ class Call {
         }
       }
       kernels_.finish(tile);
-    });
+    };
+    ForEachTile(first, end, FirstColumn(part), Columns(part), 0, visit);
   }
 
   const RowPass& pass_;

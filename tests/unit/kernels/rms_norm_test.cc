@@ -166,8 +166,10 @@ TEST_P(RmsNormGradKernel, IsWithinItsBoundForEveryLayout) {
 }
 
 TEST_P(RmsNormGradKernel, GivesTheSameBitsForEveryNumberOfThreads) {
-  // Many short rows, rows and columns, few long rows.
-  const std::pair<std::int64_t, std::int64_t> shapes[] = {{30001, 3}, {300, 1000}, {3, 70001}};
+  // Many short rows, rows and columns, few long rows; then rows so long that two are taken at once,
+  // or one.
+  const std::pair<std::int64_t, std::int64_t> shapes[] = {
+      {30001, 3}, {300, 1000}, {3, 70001}, {67, 8225}, {67, 16500}};
   for (const auto& [a, r] : shapes) {
     SCOPED_TRACE(fmt::format("A={}, R={}", a, r));
     RmsCall call({a}, {r}, GetParam());
