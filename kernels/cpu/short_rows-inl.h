@@ -141,6 +141,10 @@ class ShortRowPass {
     VF a[Policy::kColumnSums];
     VF b[Policy::kColumnSums];
 
+    // Not left to the compiler, whose own one would lack the target's instructions.
+    HWY_INLINE ColumnSums() {
+      for (std::size_t i = 0; i < Policy::kColumnSums; ++i) a[i] = b[i] = hn::Zero(DF());
+    }
     HWY_INLINE void Load(const ShortRows& rows, std::size_t at) {
       for (std::size_t i = 0; i < Policy::kColumnSums; ++i) {
         a[i] = hn::LoadU(DF(), rows.column_sums[i] + at);
@@ -275,13 +279,12 @@ class ShortRowPass {
       const Block dy_block = Format::Load(dy + c);
       const Block x_block = Format::Load(x + c);
       const Block gamma = Float32Format::Load(rows_.gamma + slot * rows_.slot_stride + c);
-      Block gradient;
-      gradient.a = Policy::Gradient(dy_block.a, x_block.a, gamma.a, statistics, means);
-      gradient.b = gradient.a;
+      const VF first = Policy::Gradient(dy_block.a, x_block.a, gamma.a, statistics, means);
+      VF second = first;
       if constexpr (!kHalf) {
-        gradient.b = Policy::Gradient(dy_block.b, x_block.b, gamma.b, statistics, means);
+        second = Policy::Gradient(dy_block.b, x_block.b, gamma.b, statistics, means);
       }
-      dx.Store(b, gradient);
+      dx.Store(b, {first, second});
     }
   }
 

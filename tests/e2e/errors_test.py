@@ -2,6 +2,7 @@
 """Whatever the user gets wrong: one clear line, exit code 2, and no half-written report."""
 
 import os
+import re
 import resource
 import signal
 import unittest
@@ -83,9 +84,11 @@ class ErrorTest(BenchTest):
     def test_instructions_that_are_not_there(self):
         self.write("sweep.yaml", SWEEP)
         library = os.environ["NORMGRAD_CPU"]
-        self.refused(f"{library}: normgradSetInstructionSet: no instruction set 'scaler' here: did "
-                     "you mean 'scalar'?", "sweep.yaml", "--device", library, "--instruction-set",
-                     "scaler")
+        process = self.run_bench("run", "sweep.yaml", "--device", library, "--instruction-set", "x")
+        self.assertEqual(process.returncode, 2)
+        self.assertRegex(process.stderr_text, re.escape(library) + ": normgradSetInstructionSet: no instruction "
+                                              r"set 'x' here: expected one of .+\n$")
+        self.assertEqual(self.files(), ["sweep.yaml"])
 
     def test_a_device_that_is_not_there(self):
         self.write("sweep.yaml", SWEEP)

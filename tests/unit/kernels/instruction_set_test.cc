@@ -3,24 +3,23 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <hwy/targets.h>
 
 namespace normgrad::cpu {
 namespace {
 
-using testing::Contains;
 using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::Not;
 
 TEST(InstructionSet, IsTheOnlyOneThatKernelsCanChoose) {
   const std::vector<std::string> all = InstructionSets();
-  EXPECT_THAT(all, Contains("scalar"));
+  ASSERT_THAT(all, Not(IsEmpty()));
   for (const std::string& name : all) {
     ASSERT_TRUE(SetInstructionSet(name)) << name;
     EXPECT_THAT(InstructionSets(), ElementsAre(name));
     SetInstructionSet("");
   }
-  ASSERT_TRUE(SetInstructionSet("scalar"));
-  EXPECT_EQ(hwy::SupportedTargets(), HWY_SCALAR);
+  ASSERT_TRUE(SetInstructionSet(all.back()));
   EXPECT_FALSE(SetInstructionSet("avx9"));
   EXPECT_EQ(InstructionSets(), all) << "behind a name that is unknown, all";
 }
