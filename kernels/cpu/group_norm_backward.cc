@@ -179,11 +179,12 @@ class LongPlanes {
   }
 
   /// Whether one group's dx is best written while the next one is read. Measured: of 16-bit data,
-  /// as long as both groups fit into three quarters of a common second-level cache (see RowPass)
-  /// and planes are whole blocks.
+  /// of which a load brings twice the elements, as long as both groups fit into three quarters of a
+  /// common second-level cache and planes are whole blocks.
   bool Overlaps() const {
+    constexpr std::size_t kMostBytes = std::size_t{768} << 10;
     const std::size_t element_bytes = SizeOf(tensors_.data.Common());
-    return element_bytes == 2 && 4 * e_.group_elements * element_bytes <= kMostOverlapBytes &&
+    return element_bytes == 2 && 4 * e_.group_elements * element_bytes <= kMostBytes &&
            e_.plane % kMaxBlock == 0 && tensors_.data.InPlace() && tensors_.data.HasDx();
   }
 

@@ -284,6 +284,8 @@ void UniformGradient(const PlaneRun& run, std::size_t plane,
 template <class Format>
 void SumsBeside(const PlaneRun& next, std::size_t plane, float mean, float rstd, PlaneSums* sums,
                 const PlaneRun& run, const PlaneCoefficients* coefficients) {
+  // The loads of two runs fill the load queue of a core long before those of memory have come.
+  constexpr std::size_t kAheadBytes = std::size_t{4} << 10;
   constexpr std::size_t kAhead = kAheadBytes / sizeof(typename Format::Element);
   const SumsOfPlane<Format> none(hn::Set(DF(), mean), hn::Set(DF(), rstd));
   for (std::size_t first = 0; first < run.count; first += plane) {

@@ -160,7 +160,7 @@ void FinishRows(const RowTile& tile) {
   const float* const gamma = tile.gamma;
   const std::size_t cols = tile.cols;
   const std::size_t next = tile.next;
-  CollectedOutput<Element, kBlock> collected(dx[0], true);  // unused, it costs nothing
+  CollectedOutput<Element, kBlock> collected(dx[0], true);  // for kCollected
   const auto gradient = [&](std::size_t r, const Block& dy, const Block& x, const Block& of_gamma)
                             HWY_ATTR -> Block {
     return {Policy::Gradient(dy.a, x.a, of_gamma.a, rows.statistics[r], means[r]),

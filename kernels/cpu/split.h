@@ -20,14 +20,6 @@ inline constexpr std::size_t kMinPartElements = std::size_t{1} << 14;
 /// More parts than this are not needed to keep threads busy.
 inline constexpr std::size_t kMaxParts = 64;
 
-/// Where one row, or group of planes, is written while the next one is read, both must fit into
-/// three quarters of a common second-level cache.
-inline constexpr std::size_t kMostOverlapBytes = std::size_t{768} << 10;
-
-/// How far ahead of its loads such a loop asks for memory: the loads of two rows fill the load
-/// queue of a core long before those of memory have come.
-inline constexpr std::size_t kAheadBytes = std::size_t{4} << 10;
-
 /// Whether tensors of `bytes` bytes together are better not kept in the caches, so that an output
 /// among them is written past them. Half a cache is where that changes over: the other half is
 /// somebody else's, and the next call's tensors are others.
