@@ -86,9 +86,14 @@ class ErrorTest(BenchTest):
         library = os.environ["NORMGRAD_CPU"]
         process = self.run_bench("run", "sweep.yaml", "--device", library, "--instruction-set", "x")
         self.assertEqual(process.returncode, 2)
-        self.assertRegex(process.stderr_text, re.escape(library) + ": normgradSetInstructionSet: no instruction "
-                                              r"set 'x' here: expected one of .+\n$")
+        self.assertRegex(process.stderr_text,
+                         re.escape(library) + ": normgradSetInstructionSet: no instruction set 'x' "
+                         r"here: expected one of .+\n$")
         self.assertEqual(self.files(), ["sweep.yaml"])
+        vendors = os.environ["NORMGRAD_ONE_PRODUCT"]
+        self.refused(f"{vendors}: no symbol normgradSetInstructionSet: only a CPU device has "
+                     "instructions to choose from", "sweep.yaml", "--device", vendors,
+                     "--instruction-set", "avx2")
 
     def test_a_device_that_is_not_there(self):
         self.write("sweep.yaml", SWEEP)
