@@ -164,10 +164,14 @@ Numbers<n> LogOfUnit(const Numbers<n>& t) {
 constexpr double kHalfPiHigh = 0x1.921fb54442dp+0;  // 45 bits: exact times a number of quadrants
 constexpr double kHalfPiLow = 0x1.8469898cc5170p-48;
 
-// cos of angles in [0, 2 pi], to an ulp: the series of cos or sin about the nearest multiple of
-// pi / 2.
 template <std::size_t n>
-Numbers<n> CosOfTurn(const Numbers<n>& angle) {
+struct CosSin {
+  Numbers<n> cos, sin;
+};
+
+// Of angles in [0, 2 pi], to an ulp: the series about the nearest multiple of pi / 2.
+template <std::size_t n>
+CosSin<n> CosSinOfTurn(const Numbers<n>& angle) {
   constexpr double kRound = 0x1.8p52;  // leaves a whole number
   const Numbers<n> quadrants = (angle * (2 / std::numbers::pi) + kRound) - kRound;
   const Words<n> whole = BitsOf(quadrants + kRound);
@@ -180,30 +184,39 @@ Numbers<n> CosOfTurn(const Numbers<n>& angle) {
                                          1.0 / 479001600, -1.0 / 87178291200, 1.0 / 20922789888000);
   const Numbers<n> half = 0.5 * z, one = 1.0 - half;
   const Numbers<n> cosine = one + (((1.0 - one) - half) + (z * z * cos_tail - x * rest));
-  const Numbers<n> value =
-      Each([](LaneBits turns, Lanes odd, Lanes even) { return (turns & 1) != 0 ? odd : even; },
-           whole, sine, cosine);
-  // cos(x + pi / 2) = -sin x, cos(x + pi) = -cos x
-  const Words<n> negative = ((whole + std::uint64_t{1}) & 2) << 62;
-  return NumbersOf(BitsOf(value) ^ negative);
+  const auto choose = [](LaneBits turns, Lanes odd, Lanes even) {
+    return (turns & 1) != 0 ? odd : even;
+  };
+  // cos(x + pi / 2) = -sin x, sin(x + pi / 2) = cos x; half a turn changes the sign of both.
+  const Words<n> cos_sign = ((whole + std::uint64_t{1}) & 2) << 62, sin_sign = (whole & 2) << 62;
+  return {NumbersOf(BitsOf(Each(choose, whole, sine, cosine)) ^ cos_sign),
+          NumbersOf(BitsOf(Each(choose, whole, cosine, sine)) ^ sin_sign)};
 }
 
-// RandomStream::Bits() of as many numbers, from `first` on.
+// Normal numbers are made in blocks: a vector of cosines, and one of the sines that belong to them.
+constexpr std::size_t kBlock = 2 * kLanes;
+
+// RandomStream::Bits() of the first vector in each of n blocks; `first` is a multiple of kBlock.
 template <std::size_t n>
-Words<n> BitsFrom(std::uint64_t key, std::uint64_t first) {
+Words<n> BitsOfBlocks(std::uint64_t key, std::uint64_t first) {
   Words<n> state;
   for (std::size_t i = 0; i < n; ++i) {
-    const std::uint64_t start = key + (first + i * kLanes) * kGoldenGamma;
+    const std::uint64_t start = key + (first + i * kBlock) * kGoldenGamma;
     state.of[i] = LaneBits{1, 2, 3, 4, 5, 6, 7, 8} * kGoldenGamma + start;
   }
   return Mix(Mix(state) + kGoldenGamma);
 }
 
+// Stores the n blocks of normal numbers from `first` on.
 template <std::size_t n>
-Numbers<n> NormalsFrom(std::uint64_t key, std::uint64_t first) {
-  const Words<n> bits = BitsFrom<n>(key, first);
+void StoreNormals(std::uint64_t key, std::uint64_t first, double* to) {
+  const Words<n> bits = BitsOfBlocks<n>(key, first);
   const Numbers<n> radius = SquareRoot(-2.0 * LogOfUnit(1.0 - ToUnit(bits)));
-  return radius * CosOfTurn(2 * std::numbers::pi * ToUnit(Mix(bits + kGoldenGamma)));
+  const auto [cos, sin] = CosSinOfTurn(2 * std::numbers::pi * ToUnit(Mix(bits + kGoldenGamma)));
+  for (std::size_t i = 0; i < n; ++i) {
+    StoreLanes(radius.of[i] * cos.of[i], to + i * kBlock);
+    StoreLanes(radius.of[i] * sin.of[i], to + i * kBlock + kLanes);
+  }
 }
 
 }  // namespace
@@ -250,14 +263,20 @@ double RandomStream::Normal(std::uint64_t index) const {
 
 void RandomStream::Normals(std::uint64_t first, std::span<double> out) const {
   Vectorised([key = key_, first, data = out.data(), count = out.size()] {
-    constexpr std::size_t kChains = 4, kNumbers = kChains * kLanes;
+    constexpr std::size_t kChains = 4;
     std::size_t i = 0;
-    for (; i + kNumbers <= count; i += kNumbers) {
-      const auto normals = NormalsFrom<kChains>(key, first + i);
-      std::memcpy(data + i, &normals, sizeof normals);
-    }
-    for (; i < count; i += kLanes) {
-      StoreLanes(NormalsFrom<1>(key, first + i).of[0], std::min(kLanes, count - i), data + i);
+    while (i < count) {
+      const std::size_t skipped = (first + i) % kBlock;
+      if (skipped == 0 && count - i >= kChains * kBlock) {
+        StoreNormals<kChains>(key, first + i, data + i);
+        i += kChains * kBlock;
+      } else {
+        std::array<double, kBlock> block;
+        StoreNormals<1>(key, first + i - skipped, block.data());
+        const std::size_t taken = std::min(kBlock - skipped, count - i);
+        std::memcpy(data + i, block.data() + skipped, taken * sizeof(double));
+        i += taken;
+      }
     }
   });
 }

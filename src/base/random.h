@@ -31,10 +31,11 @@ class RandomStream {
   /// Uniform in [0, 1), 53 bits.
   double Uniform(std::uint64_t index) const;
 
-  /// Standard normal (Box-Muller over two uniforms of the same index).
+  /// Standard normal. Of Box and Muller's pair, made from two uniforms of one index, the cosine
+  /// belongs to that index and the sine to the one 8 behind: of 16 indices 8 have a pair.
   double Normal(std::uint64_t index) const;
 
-  /// Normal(first), Normal(first + 1), … as many as `out` takes: some nanoseconds each.
+  /// Normal(first), Normal(first + 1), … as many as `out` takes: a nanosecond or two each.
   void Normals(std::uint64_t first, std::span<double> out) const;
 
  private:

@@ -2,6 +2,7 @@
 #include "base/random.h"
 
 #include <cmath>
+#include <numbers>
 
 #include <gtest/gtest.h>
 
@@ -69,12 +70,15 @@ TEST(RandomStream, NormalHasItsMoments) {
 
 TEST(RandomStream, NeighbouringIndicesAndKeysAreUncorrelated) {
   const RandomStream stream(3), next_key(4);
-  double by_index = 0, by_key = 0;
+  double by_index = 0, by_pair = 0, by_key = 0;
   for (std::uint64_t i = 0; i < kSamples; ++i) {
     by_index += stream.Normal(i) * stream.Normal(i + 1) / kSamples;
+    by_pair += stream.Normal(i) * stream.Normal(i ^ 8) / kSamples;
     by_key += stream.Normal(i) * next_key.Normal(i) / kSamples;
   }
   EXPECT_NEAR(by_index, 0, 0.0112);
+  // Each pair counts twice.
+  EXPECT_NEAR(by_pair, 0, 0.0112 * std::numbers::sqrt2);
   EXPECT_NEAR(by_key, 0, 0.0112);
 }
 
