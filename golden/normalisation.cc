@@ -16,6 +16,7 @@ struct Moments {
 
 Moments MomentsOf(const Normalisation& call, double eps, std::size_t set, std::span<double> x) {
   const auto load = [&](std::size_t first, std::size_t count, std::size_t place) {
+    call.Prefetch(call.x, first + kTile, kTile);
     call.Load(call.x, first, count, x.data() + place);
   };
   const auto size = static_cast<double>(std::max<std::size_t>(call.SetSize(), 1));

@@ -135,6 +135,7 @@ class SetPass {
   // asked to.
   void LoadTile(std::size_t first, std::size_t count, Tile* tile, double* p, double* x,
                 Magnitudes* largest) const {
+    for (const std::size_t param : {call_.dy, call_.x}) call_.Prefetch(param, first + kTile, kTile);
     call_.Load(call_.dy, first, count, p);
     call_.Load(call_.x, first, count, x);
     if (largest != nullptr) largest->dy = std::max(largest->dy, MaxMagnitude({p, count}));
