@@ -15,9 +15,11 @@ namespace normgrad::cpu {
 namespace {
 
 // A part of rows leaves a vector of column sums behind, to be written and read once more. From 32
-// rows on that is little beside the rows themselves; and more than 32 parts are not worth it, as
-// memory is busy with fewer threads.
-constexpr std::size_t kMinPartRows = 32;
+// rows on that is little beside the rows themselves, of 8 it is still less than going through the
+// rows twice; and more than 32 parts are not worth it, as memory is busy with fewer threads.
+constexpr std::size_t kMinPartRows = 8;
+constexpr std::size_t kGoodPartRows = 32;
+constexpr std::size_t kGoodRowParts = 8;
 constexpr std::size_t kMaxRowParts = 32;
 
 /// How a call is split into parts that can run at the same time, and what its workspace holds.
@@ -33,10 +35,10 @@ struct Plan {
   std::size_t padded_cols;  // length of a vector of columns in the workspace
 
   Plan(std::size_t rows, std::size_t cols)
-      : by_rows(rows >= 2 * kMinPartRows), padded_cols(RoundUp(cols, kColumnPadding)) {
+      : by_rows(rows >= LeastRows(cols)), padded_cols(RoundUp(cols, kColumnPadding)) {
     if (by_rows) {
-      part_rows =
-          std::max({kMinPartRows, DivideUp(rows, kMaxRowParts), DivideUp(kMinPartElements, cols)});
+      part_rows = std::max({std::clamp(DivideUp(rows, kGoodRowParts), kMinPartRows, kGoodPartRows),
+                            DivideUp(rows, kMaxRowParts), DivideUp(kMinPartElements, cols)});
       part_rows = RoundUp(part_rows, kMaxTileRows);
       parts = DivideUp(rows, part_rows);
       part_cols = RoundUp(DivideUp(kMinPartElements, parts), kColumnPadding);
@@ -46,6 +48,12 @@ struct Plan {
       parts = DivideUp(cols, part_cols);
       part_rows = rows;
     }
+  }
+
+  /// Rows that are split by rows. Measured; long ones should be enough parts for many threads.
+  static constexpr std::size_t LeastRows(std::size_t cols) {
+    constexpr std::size_t kShort = 4096;
+    return (cols <= kShort ? 2 : 4) * kMinPartRows;
   }
 
   std::size_t ColumnParts(std::size_t cols) const { return DivideUp(cols, part_cols); }
@@ -151,18 +159,19 @@ class Call {
   }
 
   /// Rows of a tile. Several share the loads of gamma and of the column sums, but they and as many
-  /// that are fetched must find room. All measured. Four, unless they take more than half of a
-  /// common second-level cache; in 16 bits two are better than one even beyond that. Where memory
-  /// brings rows that fit into the first-level cache, one is best in float32, and in 16 bits two,
-  /// unless four are still few bytes.
+  /// that are fetched must find room. All measured. Where memory brings rows that fit into the
+  /// first-level cache, one is best in float32, and in 16 bits two, unless four are still few
+  /// bytes. Else four: in float32 unless they take more than a quarter of a common second-level
+  /// cache, in 16 bits, where gamma and the sums are more than the rows, unless they take all of
+  /// it. Beyond that two are still better than one, in float32 up to half of that cache.
   std::size_t TileRows(std::size_t cols) const {
     constexpr std::size_t kFewBytes = std::size_t{8} << 10;
-    constexpr std::size_t kTileBytes = std::size_t{256} << 10;
+    constexpr std::size_t kSecondLevel = std::size_t{1} << 20;
     const std::size_t row_bytes = 2 * cols * dy_.ElementBytes();
     const bool narrow = dy_.ElementBytes() < sizeof(float);
     if (stream_ && FitsFirstLevel(cols)) return !narrow ? 1 : 4 * row_bytes <= kFewBytes ? 4 : 2;
-    if (4 * row_bytes <= kTileBytes) return 4;
-    return narrow || 2 * row_bytes <= kTileBytes ? 2 : 1;
+    if (4 * row_bytes <= (narrow ? kSecondLevel : kSecondLevel / 4)) return 4;
+    return narrow || 2 * row_bytes <= kSecondLevel / 2 ? 2 : 1;
   }
 
   /// A tile of columns [first, first + count), of which only the rows are missing.

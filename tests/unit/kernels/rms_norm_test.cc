@@ -129,10 +129,11 @@ class RmsNormGradKernel : public testing::TestWithParam<RmsDTypes> {};
 TEST_P(RmsNormGradKernel, IsWithinItsBoundForEveryLength) {
   // Around one and two vectors of 16, the widest there are; blocks are two of them, and up to four
   // of these are a short row. Then around the lengths at which the first-level cache is too small
-  // for a row. Short rows are taken 512 at a time.
+  // for a row. Short rows are taken 512 at a time; few rows are split by columns, fewer than 16,
+  // and fewer than 32 of more than 4096 columns.
   for (const std::int64_t r : {1,  8,   15,  16,  17,  31,   32,   33,   63,   64,   65,  95,
                                97, 127, 128, 129, 257, 1000, 2304, 2305, 3072, 3073, 4099}) {
-    for (const std::int64_t a : {1, 2, 7, 65, 1100}) {
+    for (const std::int64_t a : {1, 2, 7, 15, 16, 31, 32, 65, 1100}) {
       if (a * r > 300'000) continue;
       SCOPED_TRACE(fmt::format("A={}, R={}", a, r));
       RmsCall call({a}, {r}, GetParam());
@@ -166,10 +167,10 @@ TEST_P(RmsNormGradKernel, IsWithinItsBoundForEveryLayout) {
 }
 
 TEST_P(RmsNormGradKernel, GivesTheSameBitsForEveryNumberOfThreads) {
-  // Many short rows, rows and columns, few long rows; then rows so long that two are taken at once,
-  // or one.
+  // Many short rows, rows and columns, few long rows, a few rows; then rows so long that in float32
+  // two are taken at once, or one, and in 16 bits two.
   const std::pair<std::int64_t, std::int64_t> shapes[] = {
-      {30001, 3}, {300, 1000}, {3, 70001}, {67, 8225}, {67, 16500}};
+      {30001, 3}, {300, 1000}, {3, 70001}, {21, 2000}, {67, 8225}, {33, 32801}, {33, 65601}};
   for (const auto& [a, r] : shapes) {
     SCOPED_TRACE(fmt::format("A={}, R={}", a, r));
     RmsCall call({a}, {r}, GetParam());
