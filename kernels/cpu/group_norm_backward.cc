@@ -28,7 +28,7 @@ namespace normgrad::cpu {
 namespace {
 
 // Shorter planes are columns of rows: measured.
-constexpr std::size_t kMinPlaneElements = 32;
+constexpr std::size_t kMinPlaneElements = 24;
 
 // The most planes of a run: their coefficients lie on the stack.
 constexpr std::size_t kRunPlanes = 64;
@@ -112,7 +112,7 @@ class LongPlanes {
           DivideUp(kMinPartElements, std::min(e_.plane, kPieceElements));
       const auto for_each_part = [&](auto body) {
         pool->Run(DivideUp(sets * set_pieces, part_pieces), [&](std::size_t part) {
-          Scratch scratch(tensors_);
+          Scratch scratch(tensors_, sets);
           const std::size_t first = part * part_pieces;
           body(first, std::min(sets * set_pieces, first + part_pieces), &scratch);
           hwy::FlushStream();
@@ -131,18 +131,54 @@ class LongPlanes {
   }
 
  private:
+  /// Coefficients of the planes of a run.
   using RunCoefficients = std::array<PlaneCoefficients, kRunPlanes>;
+
+  /// The statistics of groups, read many at a time: of a short group, reading one takes as long as
+  /// all the rest.
+  class Statistics {
+   public:
+    Statistics(const Tensors& tensors, std::size_t sets) : tensors_(tensors), sets_(sets) {}
+
+    /// mean and rstd of a group.
+    std::pair<float, float> Of(std::size_t set) {
+      if (set < first_ || set >= first_ + count_) {
+        first_ = set;
+        count_ = std::min(mean_.size(), sets_ - set);
+        tensors_.mean.Read(first_, count_, mean_.data());
+        tensors_.rstd.Read(first_, count_, rstd_.data());
+      }
+      return {mean_[set - first_], rstd_[set - first_]};
+    }
+
+   private:
+    const Tensors& tensors_;
+    std::size_t sets_;  // of the call
+    std::size_t first_ = 0;
+    std::size_t count_ = 0;
+    std::array<float, kRunPlanes> mean_;
+    std::array<float, kRunPlanes> rstd_;
+  };
 
   /// What one thread needs beside the tensors.
   struct Scratch {
-    explicit Scratch(const Tensors& tensors) : buffers(tensors.data) {}
+    Scratch(const Tensors& tensors, std::size_t sets)
+        : buffers(tensors.data), statistics(tensors, sets) {}
 
     PlaneTensors::Buffers buffers;
+    Statistics statistics;
     RunCoefficients coefficients;  // of the run at hand
+    RunCoefficients of_next;       // of the one whose sums are taken beside it
+  };
+
+  /// Adjacent groups.
+  struct Batch {
+    std::size_t first = 0;
+    std::size_t count = 0;
   };
 
   /// Calls visit(first piece, first plane, run, first element) with pieces [first, end): a run is
-  /// of one piece, or of planes of one group.
+  /// of one piece, or of planes.
   template <typename Visit>
   void ForEachRun(std::size_t first, std::size_t end, Scratch* scratch, Visit visit) const {
     const std::size_t most = std::clamp<std::size_t>(
@@ -154,28 +190,43 @@ class LongPlanes {
       const std::size_t at = plane * e_.plane + begin;
       std::size_t count = std::min(kPieceElements, e_.plane - begin);
       if (e_.pieces == 1) {
-        planes = std::min({most, end - i, e_.group_channels - plane % e_.group_channels});
+        planes = std::min(most, end - i);
         count *= planes;
       }
       visit(i, plane, tensors_.data.Read(at, count, &scratch->buffers), at);
     }
   }
 
+  /// How many groups are taken at a time, so that a call of the vector code is worth while where
+  /// they are small. Measured: in float32 few elements, for then a processor begins to read a batch
+  /// while it still writes another; in 16 bits, where that is done by TakeSumsBeside(), more.
+  std::size_t BatchGroups() const {
+    const std::size_t elements = SizeOf(tensors_.data.Common()) == 2 ? 2048 : 256;
+    return std::max<std::size_t>(
+        std::min(elements / e_.group_elements, kRunPlanes / e_.group_channels), 1);
+  }
+
   /// Groups [first, end), start to finish.
   void Groups(std::size_t first, std::size_t end) const {
-    Scratch scratch(tensors_);
-    const std::size_t pieces = e_.group_channels * e_.pieces;
-    for (std::size_t set = first; set < end; ++set) {
-      if (set == first || !Overlaps()) {
-        TakeSums(set * pieces, (set + 1) * pieces, &scratch);
+    Scratch scratch(tensors_, e_.samples * e_.groups);
+    const std::size_t most = BatchGroups();
+    Batch before;  // whose dx is not written yet
+    for (Batch batch{first, most}; batch.first < end; batch.first += batch.count) {
+      batch.count = std::min(most, end - batch.first);
+      if (before.count == batch.count) {
+        TakeSumsBeside(batch, before, &scratch);
       } else {
-        TakeSumsBesideGroupBefore(set, &scratch);
+        Differentiate(before, &scratch);
+        TakeSums(batch, &scratch);
       }
-      TakeMeans(set);
-      if (set + 1 == end || !Overlaps()) {
-        Differentiate(set * pieces, (set + 1) * pieces, &scratch);
+      for (std::size_t i = 0; i < batch.count; ++i) TakeMeans(batch.first + i);
+      if (Overlaps()) {
+        before = batch;
+      } else {
+        Differentiate(batch, &scratch);
       }
     }
+    Differentiate(before, &scratch);
   }
 
   /// Whether one group's dx is best written while the next one is read. Measured: of 16-bit data,
@@ -188,69 +239,84 @@ class LongPlanes {
            e_.plane % kMaxBlock == 0 && tensors_.data.InPlace() && tensors_.data.HasDx();
   }
 
-  void TakeSumsBesideGroupBefore(std::size_t set, Scratch* scratch) const {
-    const std::size_t pieces = e_.group_channels * e_.pieces;
-    Statistics of_set(tensors_);
-    of_set.Turn(set);
-    Statistics before(tensors_);
-    before.Turn(set - 1);
-    ForEachRun(set * pieces, (set + 1) * pieces, scratch,
+  /// Pieces of a group.
+  std::size_t GroupPieces() const { return e_.group_channels * e_.pieces; }
+
+  void TakeSums(const Batch& batch, Scratch* scratch) const {
+    TakeSums(batch.first * GroupPieces(), (batch.first + batch.count) * GroupPieces(), scratch);
+  }
+
+  void Differentiate(const Batch& batch, Scratch* scratch) const {
+    Differentiate(batch.first * GroupPieces(), (batch.first + batch.count) * GroupPieces(),
+                  scratch);
+  }
+
+  /// The sums of `batch`, and dx of the one before it, of as many groups.
+  void TakeSumsBeside(const Batch& batch, const Batch& before, Scratch* scratch) const {
+    const std::size_t planes = before.count * e_.group_channels;
+    ForEachRun(batch.first * GroupPieces(), (batch.first + batch.count) * GroupPieces(), scratch,
                [&](std::size_t piece, std::size_t plane, const PlaneRun& next, std::size_t at) {
-                 const PlaneRun run =
-                     tensors_.data.Read(at - e_.group_elements, next.count, &scratch->buffers);
-                 SetCoefficients(before, set - 1, plane - e_.group_channels, run,
-                                 &scratch->coefficients);
-                 kernels_.sums_beside(next, PlaneOf(run), of_set.mean, of_set.rstd, sums_ + piece,
+                 const PlaneRun run = tensors_.data.Read(at - before.count * e_.group_elements,
+                                                         next.count, &scratch->buffers);
+                 SetStatistics(plane, next, &scratch->statistics, &scratch->of_next);
+                 SetCoefficients(plane - planes, run, scratch);
+                 kernels_.sums_beside(next, PlaneOf(run), scratch->of_next.data(), sums_ + piece,
                                       run, scratch->coefficients.data());
                });
   }
 
-  /// The statistics of the group that was asked for last: reading them may take as long as a piece.
-  class Statistics {
-   public:
-    explicit Statistics(const Tensors& tensors) : tensors_(tensors) {}
-
-    void Turn(std::size_t set) {
-      if (set == set_) return;
-      set_ = set;
-      mean = tensors_.mean[set];
-      rstd = tensors_.rstd[set];
-    }
-
-    float mean = 0;
-    float rstd = 0;
-
-   private:
-    const Tensors& tensors_;
-    std::size_t set_ = std::numeric_limits<std::size_t>::max();
-  };
-
   void TakeSums(std::size_t first, std::size_t end, Scratch* scratch) const {
-    Statistics of_set(tensors_);
     ForEachRun(first, end, scratch,
                [&](std::size_t piece, std::size_t plane, const PlaneRun& run, std::size_t) {
-                 of_set.Turn(plane / e_.group_channels);
-                 kernels_.sums(run, PlaneOf(run), of_set.mean, of_set.rstd, sums_ + piece);
+                 SetStatistics(plane, run, &scratch->statistics, &scratch->coefficients);
+                 kernels_.sums(run, PlaneOf(run), scratch->coefficients.data(), sums_ + piece);
                });
   }
 
   /// Elements of a plane to the vector code.
   std::size_t PlaneOf(const PlaneRun& run) const { return std::min(e_.plane, run.count); }
 
-  /// Sets those of the planes of a run, from plane `plane` on.
-  void SetCoefficients(const Statistics& of_set, std::size_t set, std::size_t plane,
-                       const PlaneRun& run, RunCoefficients* coefficients) const {
-    const float* const gamma = gamma_ + plane % e_.channels;
-    for (std::size_t i = 0; i < run.count / PlaneOf(run); ++i) {
-      (*coefficients)[i] = {
-          .mean = of_set.mean,
-          .rstd = of_set.rstd,
-          .scale = gamma[i],
-          .offset = means_[set].dy,
-          .slope = means_[set].dy_xhat,
-          .factor = of_set.rstd,
-      };
+  /// Calls visit(set, first, end) for every group of a run whose first plane is plane `plane` of
+  /// the call: planes [first, end) of the run are of group `set`.
+  template <typename Visit>
+  void ForEachGroup(std::size_t plane, const PlaneRun& run, Visit visit) const {
+    const std::size_t planes = run.count / PlaneOf(run);
+    std::size_t set = plane / e_.group_channels;
+    std::size_t end = (set + 1) * e_.group_channels - plane;
+    for (std::size_t first = 0; first < planes; first = end, end += e_.group_channels) {
+      visit(set++, first, std::min(end, planes));
     }
+  }
+
+  /// mean and rstd of the planes of a run, from plane `plane` on.
+  void SetStatistics(std::size_t plane, const PlaneRun& run, Statistics* statistics,
+                     RunCoefficients* coefficients) const {
+    ForEachGroup(plane, run, [&](std::size_t set, std::size_t first, std::size_t end) {
+      const auto [mean, rstd] = statistics->Of(set);
+      for (std::size_t i = first; i < end; ++i) {
+        (*coefficients)[i].mean = mean;
+        (*coefficients)[i].rstd = rstd;
+      }
+    });
+  }
+
+  /// All coefficients of them.
+  void SetCoefficients(std::size_t plane, const PlaneRun& run, Scratch* scratch) const {
+    std::size_t channel = plane % e_.channels;
+    ForEachGroup(plane, run, [&](std::size_t set, std::size_t first, std::size_t end) {
+      const auto [mean, rstd] = scratch->statistics.Of(set);
+      for (std::size_t i = first; i < end; ++i) {
+        scratch->coefficients[i] = {
+            .mean = mean,
+            .rstd = rstd,
+            .scale = gamma_[channel++],
+            .offset = means_[set].dy,
+            .slope = means_[set].dy_xhat,
+            .factor = rstd,
+        };
+      }
+      if (channel == e_.channels) channel = 0;
+    });
   }
 
   void TakeMeans(std::size_t set) const {
@@ -271,12 +337,9 @@ class LongPlanes {
 
   void Differentiate(std::size_t first, std::size_t end, Scratch* scratch) const {
     if (!tensors_.data.HasDx()) return;
-    Statistics of_set(tensors_);
     ForEachRun(first, end, scratch,
                [&](std::size_t, std::size_t plane, const PlaneRun& run, std::size_t at) {
-                 const std::size_t set = plane / e_.group_channels;
-                 of_set.Turn(set);
-                 SetCoefficients(of_set, set, plane, run, &scratch->coefficients);
+                 SetCoefficients(plane, run, scratch);
                  kernels_.gradient(run, PlaneOf(run), scratch->coefficients.data());
                  tensors_.data.Write(run, at, &scratch->buffers);
                });

@@ -41,9 +41,9 @@ class SumsOfPlane {
   using Element = typename Format::Element;
 
  public:
-  HWY_INLINE SumsOfPlane(VF mean, VF rstd)
-      : mean_(mean),
-        rstd_(rstd),
+  HWY_INLINE explicit SumsOfPlane(const PlaneCoefficients& coefficients)
+      : mean_(hn::Set(DF(), coefficients.mean)),
+        rstd_(hn::Set(DF(), coefficients.rstd)),
         a_{hn::Zero(DF()), hn::Zero(DF())},
         b_{hn::Zero(DF()), hn::Zero(DF())} {}
 
@@ -94,12 +94,12 @@ HWY_INLINE bool IsReadable(const PlaneRun& run, std::size_t first, std::size_t p
 }
 
 template <class Format>
-void SumsOf(const PlaneRun& run, std::size_t plane, float mean, float rstd, PlaneSums* sums) {
+void SumsOf(const PlaneRun& run, std::size_t plane, const PlaneCoefficients* coefficients,
+            PlaneSums* sums) {
   const auto* const dy = Elements<Format>(run.dy);
   const auto* const x = Elements<Format>(run.x);
-  const SumsOfPlane<Format> none(hn::Set(DF(), mean), hn::Set(DF(), rstd));
   for (std::size_t first = 0; first < run.count; first += plane) {
-    SumsOfPlane<Format> of_plane = none;
+    SumsOfPlane<Format> of_plane(*coefficients++);
     of_plane.Add(dy + first, x + first, 0, plane, IsReadable(run, first, plane));
     *sums++ = of_plane.Total();
   }
@@ -282,16 +282,15 @@ void UniformGradient(const PlaneRun& run, std::size_t plane,
 }
 
 template <class Format>
-void SumsBeside(const PlaneRun& next, std::size_t plane, float mean, float rstd, PlaneSums* sums,
-                const PlaneRun& run, const PlaneCoefficients* coefficients) {
+void SumsBeside(const PlaneRun& next, std::size_t plane, const PlaneCoefficients* of_next,
+                PlaneSums* sums, const PlaneRun& run, const PlaneCoefficients* coefficients) {
   // The loads of two runs fill the load queue of a core long before those of memory have come.
   constexpr std::size_t kAheadBytes = std::size_t{4} << 10;
   constexpr std::size_t kAhead = kAheadBytes / sizeof(typename Format::Element);
-  const SumsOfPlane<Format> none(hn::Set(DF(), mean), hn::Set(DF(), rstd));
   for (std::size_t first = 0; first < run.count; first += plane) {
     const auto* const dy = Elements<Format>(next.dy) + first;
     const auto* const x = Elements<Format>(next.x) + first;
-    SumsOfPlane<Format> of_plane = none;
+    SumsOfPlane<Format> of_plane(*of_next++);
     const std::size_t done = GradientOfRun<Format>(
         PlaneAt<Format>(run, first, plane), Uniform(*coefficients++), [&](std::size_t i) HWY_ATTR {
           Prefetch<Format>(dy + i + kAhead);

@@ -24,12 +24,12 @@ struct PlaneSums {
 
 /// dx = factor * (dy * scale - offset - xhat * slope), xhat = (x - mean) * rstd.
 struct PlaneCoefficients {
-  float mean = 0;
-  float rstd = 0;
-  float scale = 0;
-  float offset = 0;
-  float slope = 0;
-  float factor = 0;
+  float mean;
+  float rstd;
+  float scale;
+  float offset;
+  float slope;
+  float factor;
 };
 
 /// Elements that are adjacent in every tensor, as dense memory.
@@ -45,13 +45,14 @@ struct PlaneRun {
 /// The vector code of planes for one data type. A run is of whole planes, each of `plane` elements:
 /// many to a call, because short ones take less time than one. A piece of a plane is a plane here.
 struct PlaneKernels {
-  /// Sets the sums of every plane.
-  void (*sums)(const PlaneRun& run, std::size_t plane, float mean, float rstd, PlaneSums* sums);
+  /// Sets the sums of every plane, whose coefficients need no more than mean and rstd.
+  void (*sums)(const PlaneRun& run, std::size_t plane, const PlaneCoefficients* coefficients,
+               PlaneSums* sums);
   /// Writes dx, with coefficients for every plane.
   void (*gradient)(const PlaneRun& run, std::size_t plane, const PlaneCoefficients* coefficients);
   /// The sums of `next` and the dx of `run`, of equal counts, at once: memory is read for the one
   /// while the other, which is in a cache, is written. The same bits as by one after the other.
-  void (*sums_beside)(const PlaneRun& next, std::size_t plane, float mean, float rstd,
+  void (*sums_beside)(const PlaneRun& next, std::size_t plane, const PlaneCoefficients* of_next,
                       PlaneSums* sums, const PlaneRun& run, const PlaneCoefficients* coefficients);
 };
 PlaneKernels PlaneKernelsFor(DType data);

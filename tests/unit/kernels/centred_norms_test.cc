@@ -197,7 +197,7 @@ TEST_P(NormKernel, IsRightForEveryLengthOfRows) {
   for (const std::int64_t r :
        {1,   8,   15,  16,  17,  31,   32,   33,   63,   64,   65,   95,   97,  127,
         128, 129, 144, 511, 513, 1000, 1023, 1025, 1843, 1844, 2304, 2305, 4099}) {
-    for (const std::int64_t a : {1, 2, 7, 65, 1100}) {
+    for (const std::int64_t a : {1, 2, 7, 15, 16, 31, 32, 65, 1100}) {
       if (a * r > 300'000) continue;
       SCOPED_TRACE(fmt::format("A={}, R={}", a, r));
       ExpectCorrectOnEveryTarget({LayerNorm({a}, {r}), GetParam()});
@@ -208,8 +208,8 @@ TEST_P(NormKernel, IsRightForEveryLengthOfRows) {
 
 TEST_P(NormKernel, IsRightForEveryLengthOfPlanes) {
   // Around vectors, the step from short to long planes, and pieces.
-  for (const std::int64_t s : {1,  2,  7,  15,  16,  17,  31,   32,   33,   47,   48,  49,
-                               63, 64, 65, 127, 128, 129, 1023, 1025, 2047, 2049, 4097}) {
+  for (const std::int64_t s : {1,  2,  7,  15, 16, 17,  23,  24,  25,   31,   32,   33,   47,
+                               48, 49, 63, 64, 65, 127, 128, 129, 1023, 1025, 2047, 2049, 4097}) {
     for (const std::int64_t d : {1, 3, 5, 6, 7}) {
       for (const std::int64_t g : {1, 2}) {
         SCOPED_TRACE(fmt::format("S={}, D={}, G={}", s, d, g));
@@ -224,7 +224,10 @@ TEST_P(NormKernel, IsRightForManySamplesAndChannels) {
   for (const Norm& norm :
        {GroupNorm(1030, 6, {}, 2), GroupNorm(1030, 3, {1}, 3), GroupNorm(67, 1000, {}, 250),
         GroupNorm(67, 1000, {2}, 1000), GroupNorm(1, 4500, {}, 1), GroupNorm(33, 64, {8, 8}, 32),
-        GroupNorm(3, 260, {7, 7}, 2), GroupNorm(40, 32, {4, 4}, 4), GroupNorm(600, 12, {3}, 4)}) {
+        GroupNorm(3, 260, {7, 7}, 2), GroupNorm(40, 32, {4, 4}, 4), GroupNorm(600, 12, {3}, 4),
+        // Several groups at a time, at last fewer.
+        GroupNorm(5, 7, {64}, 7), GroupNorm(9, 13, {25}, 13), GroupNorm(11, 30, {32}, 10),
+        GroupNorm(6, 70, {30}, 1), GroupNorm(6, 70, {64}, 1)}) {
     SCOPED_TRACE(ToString(norm.dims));
     NormCall call(norm, GetParam());
     call.Run();
@@ -276,7 +279,8 @@ TEST_P(NormKernel, GivesTheSameBitsForEveryNumberOfThreads) {
   for (const Norm& norm :
        {LayerNorm({30001}, {3}), LayerNorm({300}, {1000}), LayerNorm({3}, {30001}),
         GroupNorm(1, 3, {13, 2049}, 1), GroupNorm(7, 64, {49}, 8), GroupNorm(3, 20, {65, 30}, 5),
-        GroupNorm(2, 4, {100, 200}, 2), GroupNorm(1030, 32, {}, 4)}) {
+        GroupNorm(2, 4, {100, 200}, 2), GroupNorm(1030, 32, {}, 4), GroupNorm(50, 24, {64}, 24),
+        LayerNorm({21}, {2000})}) {
     SCOPED_TRACE(ToString(norm.dims));
     NormCall call(norm, GetParam());
     ExpectSameBitsOnAllThreads(&call);
@@ -285,11 +289,12 @@ TEST_P(NormKernel, GivesTheSameBitsForEveryNumberOfThreads) {
 }
 
 TEST_P(NormKernel, GivesTheSameBitsForEveryLayout) {
-  // Of dense 16-bit tensors one row, or one group, is read while the one before is written.
+  // Of dense 16-bit tensors some groups are read while the ones before are written.
   for (const Norm& norm :
        {LayerNorm({300}, {100}), LayerNorm({600}, {7}), LayerNorm({3}, {9001}),
         GroupNorm(2, 6, {3, 11}, 2), GroupNorm(70, 6, {2}, 2), GroupNorm(70, 24, {8}, 3),
-        GroupNorm(3, 70, {7, 7}, 1), GroupNorm(2, 4, {3, 801}, 1), GroupNorm(9, 12, {3, 801}, 4)}) {
+        GroupNorm(3, 70, {7, 7}, 1), GroupNorm(2, 4, {3, 801}, 1), GroupNorm(9, 12, {3, 801}, 4),
+        GroupNorm(50, 24, {8, 8}, 24), GroupNorm(9, 13, {5, 5}, 13)}) {
     NormCall dense(norm, GetParam());
     dense.Run();
     for (const LayoutKind kind : AllLayoutKinds()) {

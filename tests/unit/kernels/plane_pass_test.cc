@@ -148,14 +148,15 @@ TEST_P(StreamedStores, TakePlanesTogetherAsEachAlone) {
       const std::size_t planes = kMaxCount / plane;
       PlaneRun all = {dy_.data(), x_.data()};
       all.count = planes * plane;
+      const std::vector<PlaneCoefficients> coefficients = SomeCoefficients(planes);
       std::vector<PlaneSums> together(planes);
-      kernels.sums(all, plane, 0.5, 2, together.data());
+      kernels.sums(all, plane, coefficients.data(), together.data());
       for (std::size_t p = 0; p < planes; ++p) {
         const std::size_t bytes = p * plane * ElementBytes();
         PlaneRun run = {dy_.data() + bytes, x_.data() + bytes};
         run.count = plane;
         PlaneSums alone;
-        kernels.sums(run, plane, 0.5, 2, &alone);
+        kernels.sums(run, plane, &coefficients[p], &alone);
         EXPECT_EQ(together[p].dy, alone.dy) << plane << " elements, number " << p;
         EXPECT_EQ(together[p].dy_xhat, alone.dy_xhat) << plane << " elements, number " << p;
       }
