@@ -256,7 +256,9 @@ class Call {
   /// next does not begin where a line does.
   bool AreShort() const {
     constexpr std::size_t kShort = 128;
-    return cols_ <= kernels_.most_short_cols && (cols_ <= kShort || !AreWholeLines());
+    constexpr std::size_t kShortBytes = 768;
+    if (cols_ > kernels_.most_short_cols) return false;
+    return cols_ <= kShort || (!AreWholeLines() && cols_ * dy_.ElementBytes() <= kShortBytes);
   }
 
   bool AreWholeLines() const { return cols_ * dy_.ElementBytes() % 64 == 0; }

@@ -128,11 +128,12 @@ class RmsNormGradKernel : public testing::TestWithParam<RmsDTypes> {};
 
 TEST_P(RmsNormGradKernel, IsWithinItsBoundForEveryLength) {
   // Around one and two vectors of 16, the widest there are; blocks are two of them, and up to four
-  // of these are a short row. Then around the lengths at which the first-level cache is too small
-  // for a row. Short rows are taken 512 at a time; few rows are split by columns, fewer than 16,
-  // and fewer than 32 of more than 4096 columns.
-  for (const std::int64_t r : {1,  8,   15,  16,  17,  31,   32,   33,   63,   64,   65,  95,
-                               97, 127, 128, 129, 257, 1000, 2304, 2305, 3072, 3073, 4099}) {
+  // of these are a short row, those that share lines up to 191 or 383. Then around the lengths at
+  // which the first-level cache is too small for a row. Short rows are taken 512 at a time; few
+  // rows are split by columns, fewer than 16, and fewer than 32 of more than 4096 columns.
+  for (const std::int64_t r :
+       {1,   8,   15,  16,  17,  31,  32,  33,   63,   64,   65,   95,   97,  127,
+        128, 129, 191, 193, 257, 383, 385, 1000, 2304, 2305, 3072, 3073, 4099}) {
     for (const std::int64_t a : {1, 2, 7, 15, 16, 31, 32, 65, 1100}) {
       if (a * r > 300'000) continue;
       SCOPED_TRACE(fmt::format("A={}, R={}", a, r));
