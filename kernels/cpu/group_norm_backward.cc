@@ -458,10 +458,14 @@ class ShortPlanes {
       }
       for (std::size_t set = first_set; set < end_set; ++set) Row(sample_part, set, &buffers);
     };
-    if (plan_.group_parts == 1) return take(first * e_.groups, end * e_.groups);
-    for (std::size_t n = first; n < end; ++n) {
-      take(n * e_.groups + first_group, n * e_.groups + end_group);
+    if (plan_.group_parts == 1) {
+      take(first * e_.groups, end * e_.groups);
+    } else {
+      for (std::size_t n = first; n < end; ++n) {
+        take(n * e_.groups + first_group, n * e_.groups + end_group);
+      }
     }
+    hwy::FlushStream();
   }
 
   /// Groups [first, end) of all samples' groups, many at a time.
@@ -494,7 +498,6 @@ class ShortPlanes {
       kernels_.short_rows(rows);
       if (tensors_.data.HasDx()) tensors_.data.Write(run, at, buffers);
     }
-    hwy::FlushStream();
   }
 
   /// One group of one sample, piece by piece.
@@ -513,6 +516,9 @@ class ShortPlanes {
         tile.x[0] = run.x;
         tile.dx[0] = tensors_.data.HasDx() ? run.dx : nullptr;
         tile.readable = run.spare >= kMaxBlock;
+        tile.stream = run.stream;
+        // Of the next group, which is the next row, too.
+        tile.next = run.stream && run.spare >= e_.group_elements ? e_.group_elements : 0;
         tile.gamma = gamma_ + g * plan_.padded + c;
         for (std::size_t i = 0; i < kMaxSums; ++i) {
           tile.column_sums[i] = Sums(sample_part, i, g) + c;
