@@ -40,14 +40,16 @@ void TurnLeft(Floats* values) {
   if (!values->empty()) std::rotate(values->begin(), values->begin() + 1, values->end());
 }
 
-/// statistics[set] becomes statistics[source(set)].
+/// Each of in.sets sets takes the statistics of set source(set).
 template <typename Source>
 void TakeStatistics(Inputs& in, Source source) {
-  const Floats mean = in.mean, rstd = in.rstd;
-  for (std::size_t set = 0; set < in.sets; ++set) {
-    in.mean[set] = mean[source(set)];
-    in.rstd[set] = rstd[source(set)];
-  }
+  const auto taken = [&](const Floats& from) {
+    Floats to(in.sets);
+    for (std::size_t set = 0; set < to.size(); ++set) to[set] = from[source(set)];
+    return to;
+  };
+  in.mean = taken(in.mean);
+  in.rstd = taken(in.rstd);
 }
 
 /// Drops the terms whose position in the sum `drops`.
@@ -351,6 +353,16 @@ constexpr Entry kIndexing[] = {
                     }
                   }},
              "several groups", "11"),
+    Modelled("indexing", "means-of-a-channel", kGroup,
+             "means are those of a channel, not of its group",
+             {.inputs =
+                  [](Inputs& in) {
+                    const std::size_t channels = in.scales / Groups(in);
+                    in.sets *= channels;
+                    in.set_run = in.run;
+                    TakeStatistics(in, [=](std::size_t set) { return set / channels; });
+                  }},
+             "several channels per group", "20"),
     Modelled("indexing", "grid-of-65535", kRows,
              "rows beyond 65535 are missing from sums over rows",
              {.addends =
