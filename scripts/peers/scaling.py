@@ -140,15 +140,19 @@ def main():
                     *times(bench, op, f'{LARGE // cols},{cols}', data, cores))
 
     table('Length of planes, 16 Mi elements',
-          ['operator', 'data', 'N × C × HW', 'µs', 'GB/s', 'of copy'])
-    for op, groups in (('group_norm_backward', ',32'), ('batch_norm_elemt_backward', '')):
+          ['operator', 'groups', 'data', 'N × C × HW', 'µs', 'GB/s', 'of copy'])
+    for op, groups in (('group_norm_backward', '32'), ('group_norm_backward', 'C'),
+                       ('batch_norm_elemt_backward', '')):
         for data in ('float32', 'bfloat16'):
             for bits in range(0, 17, 2):
                 plane = 1 << bits
                 channels = 256 if plane <= 1 << 12 else 64
                 samples = LARGE // plane // channels
-                row(op, data, f'{samples} × {channels} × {plane}',
-                    *times(bench, op, f'{samples},{channels},{plane}{groups}', data, cores))
+                shape = f'{samples},{channels},{plane}'
+                if groups:
+                    shape += f',{channels if groups == "C" else groups}'
+                row(op, groups, data, f'{samples} × {channels} × {plane}',
+                    *times(bench, op, shape, data, cores))
 
     table('Number of rows of 8192', ['operator', 'data', 'rows', 'µs', 'µs per row', 'of copy'])
     for data in ('float32', 'bfloat16'):
