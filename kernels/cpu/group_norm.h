@@ -61,14 +61,14 @@ struct GroupNormTensors {
 /// The workspace of a call that has elements, and the call. All sums come from those over planes.
 namespace long_planes {
 std::uint64_t WorkspaceBytes(const GroupNormExtents& extents);
-void Run(const Launch& launch);
+void Run(const Launch& launch, const GroupNormExtents& extents);
 }  // namespace long_planes
 
 /// The same where a group is a row of layer norm's, with every gamma as often as its plane has
 /// elements.
 namespace short_planes {
 std::uint64_t WorkspaceBytes(const GroupNormExtents& extents);
-void Run(const Launch& launch);
+void Run(const Launch& launch, const GroupNormExtents& extents);
 }  // namespace short_planes
 
 }  // namespace normgrad::cpu

@@ -31,9 +31,9 @@ void Run(const Launch& launch) {
       tensors.dbeta.Set(c, 0);
     }
   } else if (e.uses_rows) {
-    short_planes::Run(launch);
+    short_planes::Run(launch, e);
   } else {
-    long_planes::Run(launch);
+    long_planes::Run(launch, e);
   }
 }
 

@@ -23,8 +23,8 @@ class LongPlanes {
            e.channels * sizeof(float);
   }
 
-  explicit LongPlanes(const Launch& launch)
-      : e_(launch),
+  LongPlanes(const Launch& launch, const GroupNormExtents& extents)
+      : e_(extents),
         tensors_(launch),
         kernels_(PlaneKernelsFor(tensors_.data.Common())),
         sums_(reinterpret_cast<PlaneSums*>(launch.workspace)),
@@ -312,6 +312,8 @@ std::uint64_t long_planes::WorkspaceBytes(const GroupNormExtents& extents) {
   return LongPlanes::WorkspaceBytes(extents);
 }
 
-void long_planes::Run(const Launch& launch) { LongPlanes(launch).Run(); }
+void long_planes::Run(const Launch& launch, const GroupNormExtents& extents) {
+  LongPlanes(launch, extents).Run();
+}
 
 }  // namespace normgrad::cpu

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <numeric>
+#include <span>
 #include <vector>
 
 #include <hwy/cache_control.h>
@@ -21,8 +22,8 @@ class ShortPlanes {
     return (1 + kMaxSums * plan.sample_parts) * plan.VectorLength(e) * sizeof(float);
   }
 
-  explicit ShortPlanes(const Launch& launch)
-      : e_(launch),
+  ShortPlanes(const Launch& launch, const GroupNormExtents& extents)
+      : e_(extents),
         plan_(e_),
         tensors_(launch),
         kernels_(LayerNormRowKernels(tensors_.data.Common())),
@@ -31,13 +32,17 @@ class ShortPlanes {
 
   void Run() {
     const auto pool = Threads();
-    pool->Run(plan_.group_parts,
-              [&](std::size_t part) { ForEachGroup(part, [&](std::size_t g) { LoadGamma(g); }); });
+    pool->Run(plan_.group_parts, [&](std::size_t part) {
+      std::vector<float> room(e_.group_elements);
+      ForEachGroup(part, [&](std::size_t g) { LoadGamma(g, room); });
+    });
     pool->Run(plan_.group_parts * plan_.sample_parts,
               [&](std::size_t part) { Rows(part / plan_.group_parts, part % plan_.group_parts); });
     if (!tensors_.WantsSums()) return;
-    pool->Run(plan_.group_parts,
-              [&](std::size_t part) { ForEachGroup(part, [&](std::size_t g) { StoreSums(g); }); });
+    pool->Run(plan_.group_parts, [&](std::size_t part) {
+      std::vector<float> room(e_.group_elements);
+      ForEachGroup(part, [&](std::size_t g) { StoreSums(g, room); });
+    });
   }
 
  private:
@@ -77,11 +82,10 @@ class ShortPlanes {
     return sums_ + (sample_part * kMaxSums + i) * plan_.VectorLength(e_) + g * plan_.padded;
   }
 
-  void LoadGamma(std::size_t g) const {
-    std::vector<float> repeated;
-    repeated.reserve(e_.group_elements);
+  /// `repeated` has room for a group, here and below.
+  void LoadGamma(std::size_t g, std::span<float> repeated) const {
     for (std::size_t d = 0; d < e_.group_channels; ++d) {
-      repeated.insert(repeated.end(), e_.plane, tensors_.gamma[g * e_.group_channels + d]);
+      std::ranges::fill(PlaneIn(repeated, d), tensors_.gamma[g * e_.group_channels + d]);
     }
     kernels_.load_scale(DType::kFloat32, reinterpret_cast<const std::byte*>(repeated.data()),
                         e_.group_elements, gamma_ + g * plan_.padded);
@@ -189,22 +193,23 @@ class ShortPlanes {
     });
   }
 
-  void StoreSums(std::size_t g) const {
-    std::array<std::vector<float>, kMaxSums> totals;
+  void StoreSums(std::size_t g, std::span<float> totals) const {
+    const Scalars* const outputs[kMaxSums] = {&tensors_.dgamma, &tensors_.dbeta};
     for (std::size_t i = 0; i < kMaxSums; ++i) {
-      totals[i].resize(e_.group_elements);
       kernels_.store_sums(Sums(0, i, g), plan_.sample_parts, kMaxSums * plan_.VectorLength(e_),
                           e_.group_elements, DType::kFloat32,
-                          reinterpret_cast<std::byte*>(totals[i].data()));
+                          reinterpret_cast<std::byte*>(totals.data()));
+      for (std::size_t d = 0; d < e_.group_channels; ++d) {
+        const auto plane = PlaneIn(totals, d);
+        outputs[i]->Set(g * e_.group_channels + d,
+                        std::accumulate(plane.begin(), plane.end(), 0.0));
+      }
     }
-    for (std::size_t d = 0; d < e_.group_channels; ++d) {
-      const auto total = [&](const std::vector<float>& elements) {
-        const auto first = elements.begin() + static_cast<std::ptrdiff_t>(d * e_.plane);
-        return std::accumulate(first, first + static_cast<std::ptrdiff_t>(e_.plane), 0.0);
-      };
-      tensors_.dgamma.Set(g * e_.group_channels + d, total(totals[0]));
-      tensors_.dbeta.Set(g * e_.group_channels + d, total(totals[1]));
-    }
+  }
+
+  /// Plane `d` of a group.
+  std::span<float> PlaneIn(std::span<float> group, std::size_t d) const {
+    return group.subspan(d * e_.plane, e_.plane);
   }
 
   GroupNormExtents e_;
@@ -221,6 +226,8 @@ std::uint64_t short_planes::WorkspaceBytes(const GroupNormExtents& extents) {
   return ShortPlanes::WorkspaceBytes(extents);
 }
 
-void short_planes::Run(const Launch& launch) { ShortPlanes(launch).Run(); }
+void short_planes::Run(const Launch& launch, const GroupNormExtents& extents) {
+  ShortPlanes(launch, extents).Run();
+}
 
 }  // namespace normgrad::cpu

@@ -59,6 +59,12 @@ struct Plan {
   std::size_t ColumnParts(std::size_t cols) const { return DivideUp(cols, part_cols); }
 };
 
+/// A tensor that an operator has, or one that is not there.
+const KernelTensor& OrAbsent(const KernelTensor* tensor) {
+  static const KernelTensor kAbsent;
+  return tensor != nullptr ? *tensor : kAbsent;
+}
+
 /// Where the parts of a call find things.
 class Call {
  public:
@@ -73,19 +79,16 @@ class Call {
         x_(tensors.x, tensors.leading_axes),
         dx_(tensors.dx, tensors.leading_axes),
         gamma_(tensors.gamma, 0),
+        statistics_{Scalars(OrAbsent(tensors.statistics[0])),
+                    Scalars(OrAbsent(tensors.statistics[1]))},
+        outputs_{RowView(OrAbsent(tensors.column_sums[0]), 0),
+                 RowView(OrAbsent(tensors.column_sums[1]), 0)},
         gamma_sorted_(reinterpret_cast<float*>(workspace)),
         column_sums_(gamma_sorted_ + plan_.padded_cols),
         row_sums_(column_sums_ + pass.column_sums * ColumnSumParts() * plan_.padded_cols),
         adjacent_(AreAdjacent(dy_) && AreAdjacent(x_)),
         dense_(dy_.Columns().Dense() && x_.Columns().Dense() && dx_.Columns().Dense()),
-        stream_(ExceedsCaches(3 * rows * cols * dy_.ElementBytes())) {
-    for (std::size_t i = 0; i < pass.statistics; ++i) {
-      statistics_.emplace_back(*tensors.statistics[i]);
-    }
-    for (std::size_t i = 0; i < pass.column_sums; ++i) {
-      outputs_.emplace_back(*tensors.column_sums[i], 0);
-    }
-  }
+        stream_(ExceedsCaches(3 * rows * cols * dy_.ElementBytes())) {}
 
   void Run() {
     const auto pool = Threads();
@@ -140,7 +143,7 @@ class Call {
   void StoreColumnSums(std::size_t part) {
     const std::size_t first = FirstColumn(part);
     const std::size_t count = Columns(part);
-    for (std::size_t i = 0; i < outputs_.size(); ++i) {
+    for (std::size_t i = 0; i < pass_.column_sums; ++i) {
       const RowView& output = outputs_[i];
       if (!output.Present()) continue;
       std::vector<std::byte> scratch;
@@ -379,8 +382,8 @@ class Call {
   RowView x_;
   RowView dx_;
   RowView gamma_;
-  std::vector<Scalars> statistics_;
-  std::vector<RowView> outputs_;
+  std::array<Scalars, kMaxSums> statistics_;
+  std::array<RowView, kMaxSums> outputs_;
   float* gamma_sorted_;  // the workspace: gamma, in processing order,
   float* column_sums_;   // sums of every part of rows,
   float* row_sums_;      // sums of every part of columns

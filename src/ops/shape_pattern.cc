@@ -12,6 +12,32 @@ namespace {
 
 constexpr std::size_t kUsualRank = 4;  // most patterns and shapes need no more room
 
+/// Calls visit(axis) for every axis, or group of axes, of a pattern.
+template <typename Visit>
+void ForEachAxis(std::string_view pattern, Visit visit) {
+  using Kind = PatternAxis::Kind;
+  while (!pattern.empty()) {
+    const auto end = std::min(pattern.find(' '), pattern.size());
+    const std::string_view token = pattern.substr(0, end);
+    if (token.starts_with('*')) {
+      visit(PatternAxis{Kind::kGroup, token.substr(1)});
+    } else if (token.starts_with("ones(")) {
+      visit(PatternAxis{Kind::kOnes, token.substr(5, token.size() - 6)});
+    } else if (!token.empty()) {
+      visit(PatternAxis{Kind::kSingle, token});
+    }
+    pattern.remove_prefix(std::min(end + 1, pattern.size()));
+  }
+}
+
+const Shape& ExtentsOf(const PatternAxis& axis, const Dims& dims) {
+  const auto found = dims.find(axis.symbol);
+  if (found == dims.end()) {
+    throw std::logic_error(fmt::format("symbol '{}' is not bound", axis.symbol));
+  }
+  return found->second;
+}
+
 }  // namespace
 
 Dims::const_iterator Dims::find(std::string_view symbol) const {
@@ -44,43 +70,34 @@ std::string ToString(const Dims& dims) {
 }
 
 std::vector<PatternAxis> ParsePattern(std::string_view pattern) {
-  using Kind = PatternAxis::Kind;
   std::vector<PatternAxis> axes;
   axes.reserve(kUsualRank);
-  while (!pattern.empty()) {
-    const auto end = std::min(pattern.find(' '), pattern.size());
-    const std::string_view token = pattern.substr(0, end);
-    if (token.starts_with('*')) {
-      axes.push_back({Kind::kGroup, token.substr(1)});
-    } else if (token.starts_with("ones(")) {
-      axes.push_back({Kind::kOnes, token.substr(5, token.size() - 6)});
-    } else if (!token.empty()) {
-      axes.push_back({Kind::kSingle, token});
-    }
-    pattern.remove_prefix(std::min(end + 1, pattern.size()));
-  }
+  ForEachAxis(pattern, [&](const PatternAxis& axis) { axes.push_back(axis); });
   return axes;
 }
 
 Shape Expand(std::string_view pattern, const Dims& dims) {
   Shape shape;
   shape.reserve(kUsualRank);
-  for (const PatternAxis& axis : ParsePattern(pattern)) {
-    const auto found = dims.find(axis.symbol);
-    if (found == dims.end()) {
-      throw std::logic_error(fmt::format("symbol '{}' is not bound", axis.symbol));
-    }
+  ForEachAxis(pattern, [&](const PatternAxis& axis) {
+    const Shape& extents = ExtentsOf(axis, dims);
     if (axis.kind == PatternAxis::Kind::kOnes) {
-      shape.insert(shape.end(), found->second.size(), 1);
+      shape.insert(shape.end(), extents.size(), 1);
     } else {
-      shape.insert(shape.end(), found->second.begin(), found->second.end());
+      shape.insert(shape.end(), extents.begin(), extents.end());
     }
-  }
+  });
   return shape;
 }
 
+// Kernels ask in every call: no memory is taken for the answer.
 std::size_t Count(std::string_view pattern, const Dims& dims) {
-  return ElementCount(Expand(pattern, dims));
+  std::size_t count = 1;
+  ForEachAxis(pattern, [&](const PatternAxis& axis) {
+    const Shape& extents = ExtentsOf(axis, dims);
+    if (axis.kind != PatternAxis::Kind::kOnes) count *= ElementCount(extents);
+  });
+  return count;
 }
 
 bool Bind(std::string_view pattern, const Shape& shape, Dims* dims) {
