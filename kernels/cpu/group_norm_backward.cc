@@ -9,7 +9,8 @@
 // All sums come from those over one channel of one sample, a plane. Where planes are shorter than a
 // few vectors, a group is a row of layer norm's instead, with every gamma as often as its plane has
 // elements.
-#include "kernels/cpu/group_norm.h"
+#include "kernels/cpu/group_norm_backward.h"
+
 #include "kernels/cpu/kernels.h"
 
 namespace normgrad::cpu {

@@ -7,7 +7,7 @@
 
 #include <hwy/cache_control.h>
 
-#include "kernels/cpu/group_norm.h"
+#include "kernels/cpu/group_norm_backward.h"
 #include "kernels/cpu/row_pass.h"
 #include "kernels/cpu/thread_pool.h"
 

@@ -6,7 +6,7 @@
 
 #include <hwy/cache_control.h>
 
-#include "kernels/cpu/group_norm.h"
+#include "kernels/cpu/group_norm_backward.h"
 #include "kernels/cpu/thread_pool.h"
 
 namespace normgrad::cpu {
