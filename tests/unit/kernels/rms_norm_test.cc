@@ -134,7 +134,7 @@ TEST_P(RmsNormGradKernel, IsWithinItsBoundForEveryLength) {
   for (const std::int64_t r :
        {1,   8,   15,  16,  17,  31,  32,  33,   63,   64,   65,   95,   97,  127,
         128, 129, 191, 193, 257, 383, 385, 1000, 2304, 2305, 3072, 3073, 4099}) {
-    for (const std::int64_t a : {1, 2, 7, 15, 16, 31, 32, 65, 1100}) {
+    for (const std::int64_t a : {1, 2, 7, 16, 31, 65, 1100}) {
       if (a * r > 300'000) continue;
       SCOPED_TRACE(fmt::format("A={}, R={}", a, r));
       RmsCall call({a}, {r}, GetParam());
@@ -169,9 +169,9 @@ TEST_P(RmsNormGradKernel, IsWithinItsBoundForEveryLayout) {
 
 TEST_P(RmsNormGradKernel, GivesTheSameBitsForEveryNumberOfThreads) {
   // Many short rows, rows and columns, few long rows, a few rows; then rows so long that in float32
-  // two are taken at once, or one, and in 16 bits two.
-  const std::pair<std::int64_t, std::int64_t> shapes[] = {
-      {30001, 3}, {300, 1000}, {3, 70001}, {21, 2000}, {67, 8225}, {33, 32801}, {33, 65601}};
+  // two are taken at once, or one.
+  const std::pair<std::int64_t, std::int64_t> shapes[] = {{30001, 3}, {300, 1000}, {3, 70001},
+                                                          {21, 2000}, {67, 8225},  {33, 32801}};
   for (const auto& [a, r] : shapes) {
     SCOPED_TRACE(fmt::format("A={}, R={}", a, r));
     RmsCall call({a}, {r}, GetParam());
