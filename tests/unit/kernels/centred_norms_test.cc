@@ -197,7 +197,7 @@ TEST_P(NormKernel, IsRightForEveryLengthOfRows) {
   for (const std::int64_t r :
        {1,   8,   15,  16,  17,  31,   32,   33,   63,   64,   65,   95,   97,  127,
         128, 129, 144, 511, 513, 1000, 1023, 1025, 1843, 1844, 2304, 2305, 4099}) {
-    for (const std::int64_t a : {1, 2, 7, 16, 31, 65, 1100}) {
+    for (const std::int64_t a : {1, 2, 15, 16, 31, 32, 1100}) {
       if (a * r > 300'000) continue;
       SCOPED_TRACE(fmt::format("A={}, R={}", a, r));
       ExpectCorrectOnEveryTarget({LayerNorm({a}, {r}), GetParam()});

@@ -134,7 +134,7 @@ TEST_P(RmsNormGradKernel, IsWithinItsBoundForEveryLength) {
   for (const std::int64_t r :
        {1,   8,   15,  16,  17,  31,  32,  33,   63,   64,   65,   95,   97,  127,
         128, 129, 191, 193, 257, 383, 385, 1000, 2304, 2305, 3072, 3073, 4099}) {
-    for (const std::int64_t a : {1, 2, 7, 16, 31, 65, 1100}) {
+    for (const std::int64_t a : {1, 2, 15, 16, 31, 32, 1100}) {
       if (a * r > 300'000) continue;
       SCOPED_TRACE(fmt::format("A={}, R={}", a, r));
       RmsCall call({a}, {r}, GetParam());
