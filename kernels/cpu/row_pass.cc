@@ -16,7 +16,8 @@ namespace {
 
 // A part of rows leaves a vector of column sums behind, to be written and read once more. From 32
 // rows on that is little beside the rows themselves, of 8 it is still less than going through the
-// rows twice; and more than 32 parts are not worth it, as memory is busy with fewer threads.
+// rows twice, so that few rows make up to eight parts; and more than 32 parts are not worth it, as
+// memory is busy with fewer threads.
 constexpr std::size_t kMinPartRows = 8;
 constexpr std::size_t kGoodPartRows = 32;
 constexpr std::size_t kGoodRowParts = 8;

@@ -21,6 +21,7 @@ std::vector<DTypes> ReadRows(const YamlNode& node, const Operator& op);
 /// `products`: keys of products, or all that the operator supports where there is no node.
 std::vector<std::string> ReadProducts(const YamlNode* node, const Operator& op);
 
+/// The dtype rows that one table allows.
 struct DTypeTable {
   std::string name;                                                  // for messages
   std::map<std::string, std::vector<DTypeRow>, std::less<>> rows{};  // by product
