@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "accuracy/preimage.h"
+#include "base/bytes.h"
 #include "base/lanes.h"
 
 namespace normgrad {
@@ -52,6 +53,16 @@ bool IsWrongEnd(const HostTensor& actual, const BoundRule& rule, std::size_t ind
   return !IsOwnEnd(actual.dtype, rule.rounding, element, golden);
 }
 
+// What is known of the elements before any has been judged: the first is as bad as any.
+OutputVerdict Begin(const ReferenceBlock& block, const Tile& tile) {
+  OutputVerdict verdict;
+  verdict.worst = block.first;
+  verdict.worst_actual = tile.actual.front();
+  verdict.worst_golden = block.value.front();
+  verdict.worst_allowance = std::isfinite(block.value.front()) ? tile.allowance.front() : 0;
+  return verdict;
+}
+
 // Adds element first + i of `block`, element i of `tile`, to `verdict`.
 void JudgeElement(const ReferenceBlock& block, std::size_t first, std::size_t i, const Tile& tile,
                   OutputVerdict* verdict) {
@@ -78,7 +89,7 @@ void JudgeElement(const ReferenceBlock& block, std::size_t first, std::size_t i,
       margin = Margin(need, allowance);
     }
   }
-  if (margin > verdict->margin || verdict->elements == 0) {
+  if (margin > verdict->margin) {
     verdict->margin = margin;
     verdict->worst = index;
     verdict->worst_actual = actual;
@@ -89,23 +100,24 @@ void JudgeElement(const ReferenceBlock& block, std::size_t first, std::size_t i,
 }
 
 // Of some elements of a tile from the first on, as many as are nothing special: finite, allowed and
-// no worse than what the verdict knows already; and what they add to it.
+// no worse than what is known already; and what they add to the verdict.
 struct Quiet {
   std::size_t elements = 0, nonzero_reference = 0;
   double max_abs_error = 0;
 };
 
+// Elements need `needs`, or at most their errors where that is null.
 Quiet SkipQuiet(const double* golden, std::size_t i, std::size_t count, const Tile& tile,
-                double margin) {
-  return Vectorised([=, actual = tile.actual.data(), needs = tile.need.data(),
-                     allowances = tile.allowance.data()] {
+                const double* needs, double margin) {
+  return Vectorised([=, actual = tile.actual.data(), allowances = tile.allowance.data()] {
     LaneMask nonzero{};
     Lanes largest{};
     std::size_t at = i;
     for (; at + kLanes <= count; at += kLanes) {
       const Lanes goldens = LoadLanes(golden + at);
       const Lanes error = AbsOf(LoadLanes(actual + at) - goldens);
-      const Lanes need = LoadLanes(needs + at), allowance = LoadLanes(allowances + at);
+      const Lanes need = needs != nullptr ? LoadLanes(needs + at) : error;
+      const Lanes allowance = LoadLanes(allowances + at);
       const LaneMask quiet = MaskOf(error <= std::numeric_limits<double>::max()) &
                              MaskOf(need <= allowance) & MaskOf(need <= margin * allowance);
       if (AnyOf(~quiet)) break;
@@ -119,22 +131,6 @@ Quiet SkipQuiet(const double* golden, std::size_t i, std::size_t count, const Ti
     }
     return quiet;
   });
-}
-
-// Adds the elements first … first + count - 1 of `block` to `verdict`.
-void JudgeTile(const ReferenceBlock& block, std::size_t first, std::size_t count, const Tile& tile,
-               OutputVerdict* verdict) {
-  for (std::size_t i = 0; i < count;) {
-    if (verdict->elements > 0) {
-      const Quiet quiet = SkipQuiet(block.value.data() + first, i, count, tile, verdict->margin);
-      i += quiet.elements;
-      verdict->elements += quiet.elements;
-      verdict->nonzero_reference += quiet.nonzero_reference;
-      verdict->max_abs_error = std::max(verdict->max_abs_error, quiet.max_abs_error);
-    }
-    const std::size_t end = std::min(count, i + kLanes);
-    for (; i < end; ++i) JudgeElement(block, first, i, tile, verdict);
-  }
 }
 
 // What each element needs: its distance from the reference to the numbers that become it. NaN for a
@@ -157,6 +153,21 @@ bool SetNeeds(const double* golden, std::size_t count, Tile* tile) {
   });
 }
 
+// Fills in what the elements first … first + count - 1 of `block` need.
+void FillNeeds(const ReferenceBlock& block, const HostTensor& actual, const BoundRule& rule,
+               std::size_t first, std::size_t count, Tile* tile) {
+  const double* const golden = block.value.data() + first;
+  const std::byte* const elements = actual.data + (block.first + first) * SizeOf(actual.dtype);
+  RoundingPreimages(actual.dtype, rule, elements, count, tile->low.data(), tile->high.data());
+  if (!SetNeeds(golden, count, tile)) return;
+  for (std::size_t i = 0; i < count; ++i) {
+    const bool end = golden[i] == tile->low[i] || golden[i] == tile->high[i];
+    if (!end || tile->need[i] != 0 || tile->allowance[i] != 0) continue;
+    if (!IsWrongEnd(actual, rule, block.first + first + i, golden[i])) continue;
+    tile->need[i] = std::numeric_limits<double>::denorm_min();
+  }
+}
+
 // How many of the elements first … first + count - 1 of `block` only the certified bound allows.
 std::size_t CountSuspects(const ReferenceBlock& block, const BoundRule& rule, std::size_t first,
                           std::size_t count, const Tile& tile) {
@@ -169,6 +180,36 @@ std::size_t CountSuspects(const ReferenceBlock& block, const BoundRule& rule, st
     if (tile.need[i] > sharp[i] && tile.need[i] <= tile.allowance[i]) ++suspects;
   }
   return suspects;
+}
+
+// Adds the elements first … first + count - 1 of `block` to `verdict`; `known` is a margin that
+// some element has, here or elsewhere. What they need is asked for where their errors do not tell
+// enough.
+void JudgeTile(const ReferenceBlock& block, const HostTensor& actual, const BoundRule& rule,
+               std::size_t first, std::size_t count, double known, Tile* tile,
+               OutputVerdict* verdict) {
+  const double* needs = nullptr;
+  const auto fill_needs = [&] {
+    FillNeeds(block, actual, rule, first, count, tile);
+    needs = tile->need.data();
+  };
+  for (std::size_t i = 0; i < count;) {
+    const Quiet quiet = SkipQuiet(block.value.data() + first, i, count, *tile, needs,
+                                  std::max(verdict->margin, known));
+    i += quiet.elements;
+    verdict->elements += quiet.elements;
+    verdict->nonzero_reference += quiet.nonzero_reference;
+    verdict->max_abs_error = std::max(verdict->max_abs_error, quiet.max_abs_error);
+    if (i < count && needs == nullptr) {
+      fill_needs();
+      continue;
+    }
+    const std::size_t end = std::min(count, i + kLanes);
+    for (; i < end; ++i) JudgeElement(block, first, i, *tile, verdict);
+  }
+  if (rule.mode != SumMode::kCertified) return;
+  if (needs == nullptr) fill_needs();
+  verdict->suspects += CountSuspects(block, rule, first, count, *tile);
 }
 
 // Adds `part` to `*total`. Either may be empty.
@@ -200,32 +241,28 @@ OutputJudge::OutputJudge(const HostTensor& actual, const BoundRule& rule)
 
 void OutputJudge::Consume(const ReferenceBlock& block) {
   if (block.value.empty()) return;
+  // Elements that are no match for the worst so far need no closer look. Those that are as bad do:
+  // of equals, the lowest index is reported.
+  const double known = known_margin_.load(std::memory_order_relaxed) * (1 - 0x1p-40);
   OutputVerdict part;
   Tile tile;  // NOLINT(cppcoreguidelines-pro-type-member-init): filled as far as it is read
   for (std::size_t first = 0; first < block.value.size(); first += kTile) {
     const std::size_t count = std::min(kTile, block.value.size() - first);
-    const double* const golden = block.value.data() + first;
-    const std::byte* const actual = actual_.data + (block.first + first) * SizeOf(actual_.dtype);
+    const std::size_t bytes = SizeOf(actual_.dtype);
+    const std::byte* const actual = actual_.data + (block.first + first) * bytes;
     LoadAll(actual_.dtype, actual, count, tile.actual.data());
-    RoundingPreimages(actual_.dtype, rule_, actual, count, tile.low.data(), tile.high.data());
+    Prefetch(actual + count * bytes, count * bytes);  // what is next, as a rule
     Allowances(block, rule_, first, {tile.allowance.data(), count});
-    if (SetNeeds(golden, count, &tile)) {
-      for (std::size_t i = 0; i < count; ++i) {
-        const bool end = golden[i] == tile.low[i] || golden[i] == tile.high[i];
-        if (!end || tile.need[i] != 0 || tile.allowance[i] != 0) continue;
-        if (!IsWrongEnd(actual_, rule_, block.first + first + i, golden[i])) continue;
-        tile.need[i] = std::numeric_limits<double>::denorm_min();
-      }
-    }
-    JudgeTile(block, first, count, tile, &part);
-    if (rule_.mode == SumMode::kCertified) {
-      part.suspects += CountSuspects(block, rule_, first, count, tile);
-    }
+    if (first == 0) part = Begin(block, tile);
+    JudgeTile(block, actual_, rule_, first, count, known, &tile, &part);
   }
   Slot& slot = slots_[std::hash<std::thread::id>{}(std::this_thread::get_id()) % slots_.size()];
   const std::lock_guard lock(slot.mutex);
   if (slot.verdict.elements == 0 || Worse(part, slot.verdict)) {
     part.dominant = DominantTerm(block, rule_, part.worst - block.first);
+    if (part.margin > known_margin_.load(std::memory_order_relaxed)) {
+      known_margin_.store(part.margin, std::memory_order_relaxed);
+    }
   }
   Merge(part, &slot.verdict);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <mutex>
 #include <string_view>
@@ -60,6 +61,7 @@ class OutputJudge {
   HostTensor actual_;
   BoundRule rule_;
   std::array<Slot, 16> slots_;
+  std::atomic<double> known_margin_ = 0;  // that some element has; of no use if a worse one has too
 };
 
 }  // namespace normgrad

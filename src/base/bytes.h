@@ -47,4 +47,10 @@ struct TensorAllocator {
 /// The elements of a tensor on the host. Bytes(count) holds anything.
 using Bytes = std::vector<std::byte, TensorAllocator<std::byte>>;
 
+/// Asks for the cache lines of `bytes` bytes from `address` on, which need not be anybody's memory.
+inline void Prefetch(const std::byte* address, std::size_t bytes) {
+  constexpr std::size_t kCacheLine = 64;
+  for (std::size_t at = 0; at < bytes; at += kCacheLine) __builtin_prefetch(address + at);
+}
+
 }  // namespace normgrad
