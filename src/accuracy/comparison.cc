@@ -158,37 +158,56 @@ void AddRelativeErrors(const Tile& tile, std::size_t count, const ElementLimits&
   }
 }
 
+// Adds the elements beyond each tolerance and limit. None can be where the largest error of the
+// tile is below what any element may have.
 void AddTolerances(const Tile& tile, std::size_t count, const ElementLimits& limits,
                    const Format& format, Comparison* part) {
-  Vectorised([=, &tile] {
-    constexpr std::uint64_t kExponent = std::uint64_t{0x7ff} << 52;
+  const double largest = Vectorised([=, &tile] {
+    Lanes maximum{};
+    for (std::size_t i = 0; i < count; i += kLanes)
+      maximum = MaxOf(maximum, LoadLanes(&tile.error[i]));
+    return MaximumOf(maximum);
+  });
+  for (std::size_t k = 0; k < limits.tolerances.size(); ++k) {
+    if (largest <= limits.tolerances[k].absolute) continue;
+    Vectorised([=, &tile, tolerance = limits.tolerances[k]] {
+      LaneMask beyond{};
+      for (std::size_t i = 0; i < count; i += kLanes) {
+        const Lanes error = LoadLanes(&tile.error[i]), magnitude = LoadLanes(&tile.magnitude[i]);
+        beyond -= MaskOf(error > tolerance.absolute + tolerance.relative * magnitude);
+      }
+      part->counts[Comparison::kBeyondMixed + k] += CountOf(beyond);
+    });
+  }
+  for (std::size_t k = 0; k < limits.errors.size(); ++k) {
+    if (largest <= limits.errors[k]) continue;
+    Vectorised([=, &tile, limit = limits.errors[k], ulps = 32 * format.ulp,
+                smallest_normal = format.smallest_normal] {
+      constexpr std::uint64_t kExponent = std::uint64_t{0x7ff} << 52;
+      LaneMask beyond{};
+      for (std::size_t i = 0; i < count; i += kLanes) {
+        const Lanes error = LoadLanes(&tile.error[i]), magnitude = LoadLanes(&tile.magnitude[i]);
+        const auto power = std::bit_cast<Lanes>(std::bit_cast<LaneBits>(magnitude) & kExponent);
+        const Lanes least = MaxOf(power, Broadcast(smallest_normal)) * ulps;
+        beyond -= MaskOf(error > MaxOf(least, Broadcast(limit)));
+      }
+      part->counts[Comparison::kBeyondMixedLimit + k] += CountOf(beyond);
+    });
+  }
+}
+
+void AddDifferences(const Tile& tile, std::size_t count, const ElementLimits& limits,
+                    Comparison* part) {
+  Vectorised([=, &tile, limit = limits.benchdnn] {
     constexpr double kTiny = 1e-5, kFloat32Epsilon = 0x1p-23;
-    std::array<LaneMask, std::tuple_size_v<decltype(ElementLimits::tolerances)>> beyond{};
-    std::array<LaneMask, std::tuple_size_v<decltype(ElementLimits::errors)>> beyond_limit{};
     LaneMask benchdnn{}, different{};
-    const double ulps = 32 * format.ulp;
     for (std::size_t i = 0; i < count; i += kLanes) {
       const Lanes actual = LoadLanes(&tile.actual[i]), golden = LoadLanes(&tile.golden[i]);
       const Lanes error = LoadLanes(&tile.error[i]), magnitude = LoadLanes(&tile.magnitude[i]);
-      for (std::size_t k = 0; k < beyond.size(); ++k) {
-        const Tolerance tolerance = limits.tolerances[k];
-        beyond[k] -= MaskOf(error > tolerance.absolute + tolerance.relative * magnitude);
-      }
-      const auto power = std::bit_cast<Lanes>(std::bit_cast<LaneBits>(magnitude) & kExponent);
-      const Lanes least = MaxOf(power, Broadcast(format.smallest_normal)) * ulps;
-      for (std::size_t k = 0; k < beyond_limit.size(); ++k) {
-        beyond_limit[k] -= MaskOf(error > MaxOf(least, Broadcast(limits.errors[k])));
-      }
       const LaneMask tiny = MaskOf(magnitude <= kTiny);
-      const Lanes allowed = limits.benchdnn * (tiny ? Broadcast(1) : magnitude);
+      const Lanes allowed = limit * (tiny ? Broadcast(1) : magnitude);
       benchdnn -= MaskOf(error > allowed) & ~(tiny & MaskOf(error < kFloat32Epsilon));
       different -= MaskOf(std::bit_cast<LaneBits>(actual) != std::bit_cast<LaneBits>(golden));
-    }
-    for (std::size_t k = 0; k < beyond.size(); ++k) {
-      part->counts[Comparison::kBeyondMixed + k] += CountOf(beyond[k]);
-    }
-    for (std::size_t k = 0; k < beyond_limit.size(); ++k) {
-      part->counts[Comparison::kBeyondMixedLimit + k] += CountOf(beyond_limit[k]);
     }
     part->counts[Comparison::kBenchdnnErrors] += CountOf(benchdnn);
     part->counts[Comparison::kDifferent] += CountOf(different);
@@ -255,6 +274,7 @@ void OutputComparison::Consume(const ReferenceBlock& block) {
     AddRelativeErrors(tile, padded, limits_, &part);
     for (const std::size_t i : lone) SetPair(0, 0, i, &tile);
     AddTolerances(tile, padded, limits_, format, &part);
+    AddDifferences(tile, padded, limits_, &part);
     AddSums(tile, padded, limits_, &part);
   }
   Slot& slot = slots_[std::hash<std::thread::id>{}(std::this_thread::get_id()) % slots_.size()];
