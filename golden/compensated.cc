@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 namespace normgrad {
 namespace {
@@ -89,7 +88,8 @@ void ColumnSums::AddRows(const double* terms, const double* factors, std::size_t
                     LoadLanes(magnitude + i, lanes), LoadLanes(energy + i, lanes)};
       for (std::size_t row = 0; row < rows; ++row) {
         const Lanes term = LoadLanes(terms + row * count + i, lanes);
-        sums.Add(TwoProduct(term, Broadcast(factors[row])));
+        sums.Add(factors != nullptr ? TwoProduct(term, Broadcast(factors[row]))
+                                    : Compensated<Lanes>{term, Lanes{}});
       }
       StoreLanes(sums.high, lanes, high + i);
       StoreLanes(sums.low, lanes, low + i);
@@ -123,17 +123,21 @@ void MultiplyAll(const double* a, const double* b, std::size_t count, double* pr
 }
 
 double MaxMagnitude(std::span<const double> values) {
-  return Vectorised([=] {
-    constexpr double kLargest = std::numeric_limits<double>::max();
-    Lanes largest{};
-    ForEachVector(values.size(), [=, &largest](std::size_t i, std::size_t lanes) {
-      const Lanes magnitude = AbsOf(LoadLanes(values.data() + i, lanes));
-      largest = MaxOf(largest, magnitude <= kLargest ? magnitude : Lanes{});
+  const double largest = Vectorised([=] {
+    Lanes maxima{};
+    ForEachVector(values.size(), [=, &maxima](std::size_t i, std::size_t lanes) {
+      maxima = MaxOf(maxima, AbsOf(LoadLanes(values.data() + i, lanes)));  // which NaN never is
     });
     double result = 0;
-    for (std::size_t k = 0; k < kLanes; ++k) result = std::max(result, largest[k]);
+    for (std::size_t k = 0; k < kLanes; ++k) result = std::max(result, maxima[k]);
     return result;
   });
+  if (std::isfinite(largest)) return largest;
+  double finite = 0;
+  for (const double value : values) {
+    if (std::isfinite(value)) finite = std::max(finite, std::fabs(value));
+  }
+  return finite;
 }
 
 }  // namespace normgrad

@@ -102,7 +102,7 @@ class ColumnSums {
   std::size_t Columns() const { return high_.size(); }
 
   /// Adds terms[r * Columns() + i] * factors[r], for every row r < rows in turn, to column i;
-  /// factors as b in TwoProduct().
+  /// factors as b in TwoProduct(), all of them 1 where there are none.
   void AddRows(const double* terms, const double* factors, std::size_t rows);
 
   /// Adds the sums of later rows.

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 
+#include "base/bytes.h"
 #include "golden/partition.h"
 
 namespace normgrad {
@@ -56,12 +57,9 @@ void Normalisation::Load(std::size_t param, std::size_t first, std::size_t count
 }
 
 void Normalisation::Prefetch(std::size_t param, std::size_t first, std::size_t count) const {
-  constexpr std::size_t kCacheLine = 64;
   const HostTensor& tensor = tensors[param];
   const std::size_t bytes = SizeOf(tensor.dtype);
-  for (std::size_t at = 0; at < count * bytes; at += kCacheLine) {
-    __builtin_prefetch(tensor.data + first * bytes + at);
-  }
+  normgrad::Prefetch(tensor.data + first * bytes, count * bytes);
 }
 
 double Normalisation::At(std::size_t param, std::size_t index, double absent) const {

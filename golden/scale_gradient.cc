@@ -109,28 +109,35 @@ class ScalePass {
     constexpr std::size_t kLeastRows = 8;  // enough to keep sums in registers for a while
     const std::size_t batch = DivideUp(kLeastRows, stretch) * stretch;
     std::vector<double> dy(batch * width), x(batch * width), product(batch * width);
-    std::vector<double> mean(batch), rstd(batch), ones(batch, 1);
+    std::vector<double> mean(batch), rstd(batch);
     for (std::size_t done = 0; done < rows.count; done += batch) {
       const std::size_t first = rows.first + done, count = std::min(batch, rows.count - done);
       const auto load = [&](std::size_t param, std::vector<double>* out) {
         for (std::size_t i = 0; i < count; i += stretch) {
           const std::size_t elements = std::min(stretch, count - i) * width;
           const std::size_t at = (first + i) * all + columns.first;
-          // Rows of the next batch, whose places no processor guesses.
-          if (done + batch + i < rows.count) call_.Prefetch(param, at + batch * all, width);
           call_.Load(param, at, elements, out->data() + i * width);
+        }
+      };
+      // The rows of the next batch, whose places no processor guesses; not all at once, as they
+      // would be waited for.
+      const auto prefetch = [&](std::size_t param) {
+        for (std::size_t i = 0; i < batch && done + batch + i < rows.count; i += stretch) {
+          call_.Prefetch(param, (first + batch + i) * all + columns.first, stretch * width);
         }
       };
       const auto add = [&](ColumnSums* sums, const std::vector<double>& factors) {
         sums->AddRows(product.data(), factors.data(), count);
       };
       load(call_.dy, &dy);
-      if (wants_dbias_) partial->terms.AddRows(dy.data(), ones.data(), count);
+      prefetch(call_.dy);
+      if (wants_dbias_) partial->terms.AddRows(dy.data(), nullptr, count);
       if (!wants_dscale_) continue;
       load(call_.x, &x);
       call_.Load(call_.rstd, first, count, rstd.data());
       if (has_mean_) call_.Load(call_.mean, first, count, mean.data());
       MultiplyAll(dy.data(), x.data(), count * width, product.data());
+      prefetch(call_.x);
       for (std::size_t i = 0; i < count; i += stretch) {
         const std::size_t these = std::min(stretch, count - i), at = i * width;
         Note({dy.data() + at, these * width}, {x.data() + at, these * width},

@@ -71,6 +71,7 @@ class SetPass {
       double* const x = elements->X(first);
       LoadTile(set * size + first, count, tile, p, x, &largest);
       products.AddProducts(p, x, count);
+      call_.Prefetch(call_.x, set * size + first + kTile, kTile);
       if (has_mean_) terms.AddTerms(p, count);
       if (!centred_) continue;
       ReachOf(profile_, mean, x, count, tile->reach.data());
@@ -135,8 +136,8 @@ class SetPass {
   // asked to.
   void LoadTile(std::size_t first, std::size_t count, Tile* tile, double* p, double* x,
                 Magnitudes* largest) const {
-    for (const std::size_t param : {call_.dy, call_.x}) call_.Prefetch(param, first + kTile, kTile);
     call_.Load(call_.dy, first, count, p);
+    call_.Prefetch(call_.dy, first + kTile, kTile);
     call_.Load(call_.x, first, count, x);
     if (largest != nullptr) largest->dy = std::max(largest->dy, MaxMagnitude({p, count}));
     MultiplyAll(p, Scales(first, count, tile), count, p);
