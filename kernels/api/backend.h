@@ -95,6 +95,9 @@ void* Allocate(std::size_t bytes, bool huge_pages);
 /// Gives back what Allocate() returned for the same `bytes` and `huge_pages`.
 void Free(void* address, std::size_t bytes, bool huge_pages);
 
+/// Where the host reads device memory in place; nullptr where it cannot.
+const void* HostView(const void* device);
+
 /// Copies host and device memory in any combination, and returns when done.
 void Copy(void* to, const void* from, std::size_t bytes);
 /// Sets device memory, and returns when done.

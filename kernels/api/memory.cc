@@ -353,3 +353,16 @@ aclError aclrtMemInvalidate(void* address, std::size_t size) try {
 } catch (...) {
   return RefuseAcl(__func__);
 }
+
+aclError normgradHostView(const void* device, const void** host) try {
+  RequirePointer(device, "device");
+  RequirePointer(host, "host");
+  if (normgrad::KindOf(device, 1) != Kind::kDevice) {
+    throw Refusal(ACL_ERROR_INVALID_PARAM, "{} is not within an allocation of aclrtMalloc",
+                  fmt::ptr(device));
+  }
+  *host = normgrad::backend::HostView(device);
+  return ACL_SUCCESS;
+} catch (...) {
+  return RefuseAcl(__func__);
+}

@@ -228,27 +228,6 @@ std::uint64_t HashText(std::string_view text, std::uint64_t hash) {
   return hash;
 }
 
-std::uint64_t HashBytes(std::span<const std::byte> bytes, std::uint64_t hash) {
-  struct alignas(LaneBits) {
-    std::array<std::uint64_t, kLanes> words;
-  } lanes{};
-  const std::size_t whole = bytes.size() / sizeof lanes * sizeof lanes;
-  Vectorised([=, data = bytes.data(), out = &lanes] {
-    // Each step is one to one, and moves what high bits hold down to where the next multiplies it.
-    LaneBits state = LaneBits{1, 2, 3, 4, 5, 6, 7, 8} * kGoldenGamma;
-    for (std::size_t i = 0; i < whole; i += sizeof state) {
-      state = (state ^ LoadAs<LaneBits>(data + i)) * 0x100000001b3ULL;
-      state ^= state >> 32;
-    }
-    std::memcpy(out, &state, sizeof state);
-  });
-  // The number keeps bytes from wandering between neighbours unseen.
-  hash = Mix(hash + bytes.size());
-  for (const std::uint64_t word : lanes.words) hash = Mix(hash ^ word) + kGoldenGamma;
-  const auto rest = bytes.subspan(whole);
-  return HashText({reinterpret_cast<const char*>(rest.data()), rest.size()}, hash);
-}
-
 std::uint64_t RandomStream::Bits(std::uint64_t index) const {
   return Mix(Mix(key_ + (index + 1) * kGoldenGamma) + kGoldenGamma);
 }

@@ -12,10 +12,6 @@ namespace normgrad {
 /// case hashes in reports depend on it.
 std::uint64_t HashText(std::string_view text, std::uint64_t hash = 0xcbf29ce484222325ULL);
 
-/// A hash of `bytes` and their number, continued from `hash`, at the speed of memory. Stable across
-/// platforms with the same byte order.
-std::uint64_t HashBytes(std::span<const std::byte> bytes, std::uint64_t hash);
-
 /// A counter-based stream of random numbers: element `index` is a pure function of (key, index), so
 /// elements can be made in any order, by any number of threads, again and again.
 ///

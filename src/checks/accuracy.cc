@@ -252,14 +252,15 @@ namespace {
 Answer JudgeBothModes(CaseRun& run, const CheckOptions& options, bool look_for_damage,
                       Result* result) {
   const auto by_default = run.FirstLaunch(/*deterministic=*/false, look_for_damage).outputs;
-  Judgement judgement = Judge(run, options, *by_default, kFloat32Roundoff, options.standard);
+  Judgement judgement =
+      Judge(run, options, by_default->tensors(), kFloat32Roundoff, options.standard);
   result->outputs = judgement.outputs;
   if (judgement.answer.outcome != Outcome::kPassed) return judgement.answer;
   if (const auto why = WhyInputsShowNothing(run)) return {Outcome::kMistrusted, *why};
   // The option may choose another kernel; equal bits have the verdict already.
   const auto deterministic = run.FirstLaunch(/*deterministic=*/true, look_for_damage).outputs;
   if (deterministic == by_default) return judgement.answer;
-  judgement = Judge(run, options, *deterministic, kFloat32Roundoff, options.standard);
+  judgement = Judge(run, options, deterministic->tensors(), kFloat32Roundoff, options.standard);
   // Of either mode, the report shows the worse.
   for (std::size_t i = 0; i < judgement.outputs.size(); ++i) {
     std::vector<StandardResult> standards = result->outputs[i].standards;

@@ -197,7 +197,7 @@ Bytes CaseRun::Slot::Image() const {
 
 std::optional<std::size_t> CaseRun::Slot::FirstChange() const {
   if (IsUniform()) return buffer.FirstOther(elements);
-  return gapless ? buffer.FirstOther(Data()) : buffer.FirstOther(Image());
+  return gapless ? buffer.FirstOther(Data(), &fingerprint) : buffer.FirstOther(Image());
 }
 
 std::byte CaseRun::Slot::ByteNow(std::size_t at) const {
@@ -219,6 +219,7 @@ void CaseRun::WriteSlot(Slot& slot, const Poisons& poisons) const {
     slot.buffer.WriteGuards(poisons.guards);
     return;
   }
+  if (slot.data != data) slot.fingerprint = Fingerprint();
   slot.data = data, slot.elements = elements, slot.gaps = poisons.gaps;
   if (slot.IsUniform()) {
     slot.buffer.WritePoison(elements, poisons.guards);
@@ -310,7 +311,7 @@ Aftermath CaseRun::FirstLaunch(bool deterministic, bool look_for_damage) {
     kept->outputs = other->outputs;
   } else {
     other.reset();
-    kept->outputs = std::make_shared<const DenseTensors>(Outputs());
+    kept->outputs = std::make_shared<const KeptOutputs>(Outputs());
   }
   return *kept;
 }
@@ -352,27 +353,30 @@ CaseRun::Times CaseRun::LaunchTimed() {
   return {phase_one, kernel};
 }
 
+Bytes CaseRun::Output(std::size_t index) const {
+  const Slot* slot = slots_[index].get();
+  if (slot == nullptr || !slot->writable) return {};
+  Bytes output(ElementCount(slot->layout.shape) * slot->element_bytes);
+  if (slot->gapless) {
+    slot->buffer.Read(output);
+  } else {
+    Gather(slot->layout, slot->element_bytes, Storage(index).data(), output.data());
+  }
+  return output;
+}
+
 DenseTensors CaseRun::Outputs() const {
   DenseTensors outputs(slots_.size());
-  for (std::size_t i = 0; i < slots_.size(); ++i) {
-    const Slot* slot = slots_[i].get();
-    if (slot == nullptr || !slot->writable) continue;
-    outputs[i] = Bytes(ElementCount(slot->layout.shape) * slot->element_bytes);
-    if (slot->gapless) {
-      slot->buffer.Read(outputs[i]);
-    } else {
-      Gather(slot->layout, slot->element_bytes, Storage(i).data(), outputs[i].data());
-    }
-  }
+  for (std::size_t i = 0; i < slots_.size(); ++i) outputs[i] = Output(i);
   return outputs;
 }
 
-bool CaseRun::LeftAgain(const DenseTensors& outputs) const {
-  const bool gapless = std::ranges::all_of(
-      slots_, [](const auto& slot) { return slot == nullptr || !slot->writable || slot->gapless; });
-  if (!gapless) return Outputs() == outputs;
+bool CaseRun::LeftAgain(const KeptOutputs& outputs) const {
   return std::ranges::all_of(slots_, [&](const auto& slot) {
-    return slot == nullptr || !slot->writable || !slot->buffer.FirstOther(outputs[slot->index]);
+    if (slot == nullptr || !slot->writable) return true;
+    const Bytes& output = outputs.tensors()[slot->index];
+    if (!slot->gapless) return Output(slot->index) == output;
+    return !slot->buffer.FirstOther(output, &outputs.fingerprints_[slot->index]);
   });
 }
 
@@ -448,7 +452,11 @@ std::vector<std::string> CaseRun::Damage() const {
 
 std::uint64_t HashOf(const DenseTensors& outputs) {
   std::uint64_t hash = HashText("");
-  for (const Bytes& output : outputs) hash = HashBytes(output, hash);
+  for (const Bytes& output : outputs) {
+    Fingerprint fingerprint(output.size());
+    fingerprint.Note(output, 0);
+    hash = fingerprint.Hash(hash);
+  }
   return hash;
 }
 

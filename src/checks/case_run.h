@@ -9,9 +9,11 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/fingerprint.h"
 #include "device/buffer.h"
 #include "golden/oracle.h"
 #include "sweep/case.h"
@@ -55,9 +57,23 @@ struct Setup {
   Placement placement = Placement::kAligned;
 };
 
+/// The outputs of a launch that others are held against.
+class KeptOutputs {
+ public:
+  explicit KeptOutputs(DenseTensors tensors)
+      : tensors_(std::move(tensors)), fingerprints_(tensors_.size()) {}
+
+  const DenseTensors& tensors() const { return tensors_; }
+
+ private:
+  friend class CaseRun;
+  DenseTensors tensors_;
+  mutable std::vector<Fingerprint> fingerprints_;  // of those that others have been held against
+};
+
 /// What a launch left behind.
 struct Aftermath {
-  std::shared_ptr<const DenseTensors> outputs;     // CaseRun::Outputs()
+  std::shared_ptr<const KeptOutputs> outputs;      // CaseRun::Outputs()
   std::optional<std::vector<std::string>> damage;  // CaseRun::Damage(), if that was looked for
 };
 
@@ -142,11 +158,14 @@ class CaseRun {
   Reply TryPhaseTwo(std::byte* workspace, std::uint64_t workspace_bytes,
                     aclOpExecutor* executor) const;
 
-  /// What the last Launch() left in the outputs wanted; other entries are empty.
+  /// What the last Launch() left in the output `index`, a param's; empty where that is not wanted.
+  Bytes Output(std::size_t index) const;
+
+  /// Output() of every param.
   DenseTensors Outputs() const;
 
   /// Whether Outputs() would be equal to `outputs`; without a copy of those that are gapless.
-  bool LeftAgain(const DenseTensors& outputs) const;
+  bool LeftAgain(const KeptOutputs& outputs) const;
 
   /// The storage of the tensor of param `index` as it is now, gaps included; empty where none is
   /// passed.
@@ -178,6 +197,7 @@ class CaseRun {
     std::shared_ptr<const CaseInputs> data{};
     Poison elements = Poison::kFirst, gaps = Poison::kFirst;
     bool known = false;  // every byte is as written: written or verified since the last call
+    mutable Fingerprint fingerprint{};  // of the elements in `data`
 
     /// Whether all of storage is copies of `elements`.
     bool IsUniform() const { return data == nullptr && (gapless || elements == gaps); }

@@ -1,14 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Does a launch write every output element and nothing else, whatever memory held before and
 // wherever the tensors lie?
-#include <atomic>
-#include <cstring>
-
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "base/lanes.h"
-#include "base/parallel.h"
 #include "checks/check.h"
 
 namespace normgrad {
@@ -21,56 +16,19 @@ bool HoldsPoison(const std::byte* element, std::size_t bytes, Poison poison) {
   return true;
 }
 
-/// Whether any of `elements`, whose bits are Bits, holds `poison` throughout.
-template <typename Bits>
-bool AnyHolds(std::span<const std::byte> elements, Poison poison) {
-  Bits pattern{};
-  std::memset(&pattern, static_cast<int>(poison), sizeof pattern);
-  return Vectorised([=, data = elements.data(), count = elements.size() / sizeof pattern] {
-    Bits found = 0;
-    for (std::size_t i = 0; i < count; ++i) {
-      Bits bits{};
-      std::memcpy(&bits, data + i * sizeof bits, sizeof bits);
-      found |= static_cast<Bits>(bits == pattern ? 1 : 0);
-    }
-    return found != 0;
-  });
-}
-
-/// Whether any of `elements` of `bytes` bytes does.
-bool AnyHoldsPoison(std::span<const std::byte> elements, std::size_t bytes, Poison poison,
-                    unsigned threads) {
-  constexpr std::size_t kPieceBytes = std::size_t{1} << 20;
-  std::atomic<bool> found = false;
-  ParallelFor((elements.size() + kPieceBytes - 1) / kPieceBytes, threads, [&](std::size_t i) {
-    const std::size_t first = i * kPieceBytes;
-    const auto piece = elements.subspan(first, std::min(kPieceBytes, elements.size() - first));
-    const bool here = bytes == 2 ? AnyHolds<std::uint16_t>(piece, poison)
-                                 : AnyHolds<std::uint32_t>(piece, poison);
-    if (here) found = true;
-  });
-  return found;
-}
-
 /// What of the outputs kept the poison of both launches: no value equals both. `first` is what the
 /// one with the first poison left, the last was the one with the second.
-std::string Unwritten(const CaseRun& run, const DenseTensors& first, unsigned threads) {
+std::string Unwritten(const CaseRun& run, const DenseTensors& first) {
   const Case& the_case = run.the_case();
-  std::vector<std::size_t> suspects;  // params
   for (std::size_t i = 0; i < first.size(); ++i) {
     if (first[i].empty()) continue;
-    const std::size_t bytes = SizeOf(the_case.DTypeOf(the_case.op->params[i]));
-    if (AnyHoldsPoison(first[i], bytes, Poison::kFirst, threads)) suspects.push_back(i);
-  }
-  if (suspects.empty()) return "";
-  const DenseTensors second = run.Outputs();
-  for (const std::size_t i : suspects) {
     const Param& param = the_case.op->params[i];
+    const Bytes second = run.Output(i);
     const std::size_t bytes = SizeOf(the_case.DTypeOf(param));
     std::size_t unwritten = 0, where = 0;
     for (std::size_t at = 0; at < first[i].size(); at += bytes) {
       if (!HoldsPoison(&first[i][at], bytes, Poison::kFirst)) continue;
-      if (!HoldsPoison(&second[i][at], bytes, Poison::kSecond)) continue;
+      if (!HoldsPoison(&second[at], bytes, Poison::kSecond)) continue;
       if (unwritten++ == 0) where = at / bytes;
     }
     if (unwritten > 0) {
@@ -81,24 +39,23 @@ std::string Unwritten(const CaseRun& run, const DenseTensors& first, unsigned th
   return "";
 }
 
-/// Launches with one poison, then with the other; what either damaged or both left unwritten.
-/// `first` becomes the outputs of the one with the first, the other launch is the last.
-std::vector<std::string> LaunchWithBothPoisons(CaseRun& run, bool deterministic, unsigned threads,
-                                               std::shared_ptr<const DenseTensors>* first) {
-  Aftermath left = run.FirstLaunch(deterministic, /*look_for_damage=*/true);
-  *first = left.outputs;
-  std::vector<std::string> damage = std::move(*left.damage);
-  run.Launch(Poison::kSecond, deterministic);
-  if (damage.empty()) damage = run.Damage();
-  std::string unwritten = Unwritten(run, **first, threads);
-  if (!unwritten.empty()) damage.push_back(std::move(unwritten));
-  return damage;
-}
+/// What launches with one poison, then with the other, left behind; the latter is the last.
+struct BothPoisons {
+  std::shared_ptr<const KeptOutputs> first;  // outputs of the former
+  std::vector<std::string> damage;           // by either, and what both left unwritten
+  bool alike = false;                        // the latter left the same outputs
+};
 
-/// Where the last launch left other outputs than `first`, which run 1 left; empty where nowhere.
-std::string DifferenceFrom(const DenseTensors& first, const CaseRun& run, std::string_view name) {
-  if (run.LeftAgain(first)) return "";
-  return FirstDifference(run.the_case(), first, run.Outputs(), name);
+BothPoisons LaunchWithBothPoisons(CaseRun& run, bool deterministic) {
+  Aftermath left = run.FirstLaunch(deterministic, /*look_for_damage=*/true);
+  BothPoisons both{.first = std::move(left.outputs), .damage = std::move(*left.damage)};
+  run.Launch(Poison::kSecond, deterministic);
+  if (both.damage.empty()) both.damage = run.Damage();
+  both.alike = run.LeftAgain(*both.first);
+  if (both.alike) return both;  // every byte is written, or the poisons would show
+  std::string unwritten = Unwritten(run, both.first->tensors());
+  if (!unwritten.empty()) both.damage.push_back(std::move(unwritten));
+  return both;
 }
 
 /// A part of memory that holds no input.
@@ -115,7 +72,7 @@ constexpr Part kParts[] = {
 
 /// Which part of memory results follow: launches with one part at a time changed. With the option
 /// on, so that nothing else can make a difference.
-std::string Culprits(CaseRun& run, const DenseTensors& first) {
+std::string Culprits(CaseRun& run, const KeptOutputs& first) {
   std::vector<std::string_view> culprits;
   for (const Part& part : kParts) {
     Setup setup{.deterministic = true};
@@ -130,9 +87,9 @@ std::string Culprits(CaseRun& run, const DenseTensors& first) {
 /// With the option on, equal launches give equal bits, so what the last launch left other than the
 /// `first` is the poison's. A kernel that differs with equal poison is not `repeatable`, which is
 /// the determinism check's to report.
-std::vector<std::string> DamageByPoison(CaseRun& run, const DenseTensors& first, bool* repeatable) {
-  const std::string difference = DifferenceFrom(first, run, "run 2");
-  if (difference.empty()) return {};
+std::vector<std::string> DamageByPoison(CaseRun& run, const KeptOutputs& first, bool* repeatable) {
+  const std::string difference =
+      FirstDifference(run.the_case(), first.tensors(), run.Outputs(), "run 2");
   run.Launch(Poison::kFirst, /*deterministic=*/true);
   *repeatable = run.LeftAgain(first);
   if (!*repeatable) return {};
@@ -143,12 +100,12 @@ std::vector<std::string> DamageByPoison(CaseRun& run, const DenseTensors& first,
 /// Whether tensors at addresses aligned to their elements, and no more, are treated as any other:
 /// what the launch damaged, and where it left other outputs than `expected`, if there are any.
 std::vector<std::string> LaunchUnaligned(CaseRun& run, bool deterministic,
-                                         const DenseTensors* expected) {
+                                         const KeptOutputs* expected) {
   run.Launch({.deterministic = deterministic, .placement = Placement::kUnaligned});
   std::vector<std::string> damage = run.Damage();
-  if (expected != nullptr) {
-    std::string difference = DifferenceFrom(*expected, run, "the unaligned run");
-    if (!difference.empty()) damage.push_back(std::move(difference));
+  if (expected != nullptr && !run.LeftAgain(*expected)) {
+    damage.push_back(
+        FirstDifference(run.the_case(), expected->tensors(), run.Outputs(), "the unaligned run"));
   }
   for (std::string& line : damage) {
     line = fmt::format("with tensors aligned to their elements only: {}", line);
@@ -158,27 +115,25 @@ std::vector<std::string> LaunchUnaligned(CaseRun& run, bool deterministic,
 
 /// What is wrong with the memory of launches; empty when nothing is. The option may choose another
 /// kernel: both modes are looked at.
-std::vector<std::string> DamageOf(CaseRun& run, unsigned threads) {
-  std::shared_ptr<const DenseTensors> first;
-  std::vector<std::string> damage =
-      LaunchWithBothPoisons(run, /*deterministic=*/false, threads, &first);
-  first.reset();  // there is room for those of one mode only, where they differ
+std::vector<std::string> DamageOf(CaseRun& run) {
+  // There is room for the outputs of one mode only, where they differ.
+  std::vector<std::string> damage = LaunchWithBothPoisons(run, /*deterministic=*/false).damage;
   if (!damage.empty()) return damage;
-  damage = LaunchWithBothPoisons(run, /*deterministic=*/true, threads, &first);
-  if (!damage.empty()) return damage;
+  BothPoisons both = LaunchWithBothPoisons(run, /*deterministic=*/true);
+  if (!both.damage.empty()) return both.damage;
   bool repeatable = true;
-  damage = DamageByPoison(run, *first, &repeatable);
+  if (!both.alike) damage = DamageByPoison(run, *both.first, &repeatable);
   if (!damage.empty()) return damage;
   // By default a difference may be another order of summation.
   damage = LaunchUnaligned(run, /*deterministic=*/false, nullptr);
   if (!damage.empty() || !repeatable) return damage;
-  return LaunchUnaligned(run, /*deterministic=*/true, first.get());
+  return LaunchUnaligned(run, /*deterministic=*/true, both.first.get());
 }
 
 }  // namespace
 
-Answer CheckMemory(CaseRun& run, const CheckOptions& options, Result*) {
-  const std::vector<std::string> damage = DamageOf(run, options.threads);
+Answer CheckMemory(CaseRun& run, const CheckOptions&, Result*) {
+  const std::vector<std::string> damage = DamageOf(run);
   run.ForgetFirstLaunches();
   if (damage.empty()) return {};
   return {Outcome::kFailed, fmt::format("{}", fmt::join(damage, "; "))};

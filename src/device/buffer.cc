@@ -25,6 +25,12 @@ unsigned ThreadsFor(const Device& device) {
   return device.threads() > 0 ? device.threads() : std::thread::hardware_concurrency();
 }
 
+/// The first byte of `piece` that is not as in `wanted`, its size if there is none.
+std::size_t FirstMismatch(std::span<const std::byte> piece, std::span<const std::byte> wanted) {
+  if (std::memcmp(piece.data(), wanted.data(), piece.size()) == 0) return piece.size();
+  return static_cast<std::size_t>(std::ranges::mismatch(piece, wanted).in1 - piece.begin());
+}
+
 }  // namespace
 
 std::byte PoisonByte(Poison poison) { return static_cast<std::byte>(poison); }
@@ -65,43 +71,70 @@ void GuardedBuffer::Read(std::span<std::byte> bytes, std::size_t first) const {
   if (!bytes.empty()) device_.Download(bytes, data() + first);
 }
 
-// Downloads piece by piece, while other threads compare: compare(piece, first) is where the piece
-// from byte `first` on is other, its size if nowhere. A library need not serve several threads.
-template <typename Compare>
-std::optional<std::size_t> GuardedBuffer::FirstOtherOf(Compare compare) const {
-  const std::size_t size = std::min(payload_bytes_, kPieceBytes);
+// Calls use(piece, first), which must not throw, for the pieces of the payload of `size` bytes
+// each, `first` being where they begin; but for those for which enough(first): in place where that
+// can be, on several threads.
+void GuardedBuffer::ReadPieces(
+    std::size_t size, const std::function<bool(std::size_t)>& enough,
+    const std::function<void(std::span<const std::byte>, std::size_t)>& use) const {
   const std::size_t pieces = size > 0 ? (payload_bytes_ + size - 1) / size : 0;
+  const unsigned threads = ThreadsFor(device_);
+  const auto bytes = [&](std::size_t i) { return std::min(size, payload_bytes_ - i * size); };
+  if (const std::byte* const view = pieces > 0 ? device_.HostView(data()) : nullptr) {
+    ParallelFor(pieces, threads, [&](std::size_t i) {
+      if (!enough(i * size)) use({view + i * size, bytes(i)}, i * size);
+    });
+    return;
+  }
+  // A library need not serve several threads: one downloads while the others work.
   Bytes scratch(std::min(pieces, kPlaces) * size);
   const auto piece = [&](std::size_t i) {
-    return std::span(scratch).subspan(i % kPlaces * size,
-                                      std::min(size, payload_bytes_ - i * size));
+    return std::span(scratch).subspan(i % kPlaces * size, bytes(i));
   };
-  std::atomic<std::size_t> first_other = payload_bytes_;
   const auto download = [&](std::size_t i) {
-    if (first_other < payload_bytes_) return false;
+    if (enough(i * size)) return false;
     Read(piece(i), i * size);
     return true;
   };
-  const auto find = [&](std::size_t i) {
-    const std::size_t other = compare(std::span<const std::byte>(piece(i)), i * size);
-    if (other == piece(i).size()) return;
-    // Pieces are compared in any order; those before one that is other all are.
+  MakeAndUse(pieces, threads, download, [&](std::size_t i) { use(piece(i), i * size); });
+}
+
+// compare(piece, first) is where the piece from byte `first` on is other, its size if nowhere.
+template <typename Compare>
+std::optional<std::size_t> GuardedBuffer::FirstOtherOf(Compare compare) const {
+  std::atomic<std::size_t> first_other = payload_bytes_;
+  const auto find = [&](std::span<const std::byte> piece, std::size_t first) {
+    const std::size_t other = compare(piece, first);
+    if (other == piece.size()) return;
+    // Pieces are compared in any order.
     std::size_t before = first_other;
-    while (i * size + other < before &&
-           !first_other.compare_exchange_weak(before, i * size + other)) {
+    while (first + other < before && !first_other.compare_exchange_weak(before, first + other)) {
     }
   };
-  MakeAndUse(pieces, ThreadsFor(device_), download, find);
+  const auto enough = [&](std::size_t first) { return first_other < first; };
+  ReadPieces(std::min(payload_bytes_, kPieceBytes), enough, find);
   if (first_other == payload_bytes_) return std::nullopt;
   return first_other;
 }
 
 std::optional<std::size_t> GuardedBuffer::FirstOther(std::span<const std::byte> expected) const {
   return FirstOtherOf([&](std::span<const std::byte> piece, std::size_t first) {
-    const auto wanted = expected.subspan(first, piece.size());
-    if (std::memcmp(piece.data(), wanted.data(), piece.size()) == 0) return piece.size();
-    return static_cast<std::size_t>(std::ranges::mismatch(piece, wanted).in1 - piece.begin());
+    return FirstMismatch(piece, expected.subspan(first, piece.size()));
   });
+}
+
+std::optional<std::size_t> GuardedBuffer::FirstOther(std::span<const std::byte> expected,
+                                                     Fingerprint* fingerprint) const {
+  const bool filled = fingerprint->Bytes() == expected.size();
+  if (!filled) *fingerprint = Fingerprint(expected.size());
+  const auto other = FirstOtherOf([&](std::span<const std::byte> piece, std::size_t first) {
+    if (filled && fingerprint->Matches(piece, first)) return piece.size();
+    if (!filled) fingerprint->Note(expected.subspan(first, piece.size()), first);
+    return FirstMismatch(piece, expected.subspan(first, piece.size()));
+  });
+  if (other && !filled)
+    *fingerprint = Fingerprint();  // pieces behind it may not have been looked at
+  return other;
 }
 
 std::optional<std::size_t> GuardedBuffer::FirstOther(Poison expected) const {

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "base/fingerprint.h"
 #include "device/device.h"
 
 namespace normgrad {
@@ -55,6 +57,12 @@ class GuardedBuffer {
   std::optional<std::size_t> FirstOther(std::span<const std::byte> expected) const;
   std::optional<std::size_t> FirstOther(Poison expected) const;
 
+  /// FirstOther(expected), for contents that are asked about again and again: fills in
+  /// `fingerprint`, if it is of no bytes and nothing is other, and where it is filled in reads
+  /// `expected` only to say which byte is other.
+  std::optional<std::size_t> FirstOther(std::span<const std::byte> expected,
+                                        Fingerprint* fingerprint) const;
+
   /// The guard byte next to the payload that no longer holds what was written, those behind its end
   /// first.
   std::optional<GuardDamage> Damage() const;
@@ -65,6 +73,8 @@ class GuardedBuffer {
 
   template <typename Compare>
   std::optional<std::size_t> FirstOtherOf(Compare compare) const;
+  void ReadPieces(std::size_t size, const std::function<bool(std::size_t)>& enough,
+                  const std::function<void(std::span<const std::byte>, std::size_t)>& use) const;
 
   const Device& device_;
   std::size_t payload_bytes_;

@@ -227,6 +227,14 @@ void Device::Download(std::span<std::byte> to, const std::byte* from) const {
         "aclrtMemcpy (device to host)");
 }
 
+const std::byte* Device::HostView(const std::byte* address) const {
+  if (api_.host_view == nullptr) return nullptr;
+  const void* host = nullptr;
+  Check(In(Phase::kQuery, api_.host_view, static_cast<const void*>(address), &host),
+        "normgradHostView");
+  return static_cast<const std::byte*>(host);
+}
+
 DeviceTensor Device::MakeTensor(const Layout& layout, std::int32_t dtype, std::int32_t format,
                                 std::byte* storage) const {
   aclTensor* tensor = In(Phase::kCreate, api_.create_tensor, layout.shape.data(),

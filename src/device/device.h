@@ -138,6 +138,10 @@ class Device {
   void Upload(std::byte* to, std::span<const std::byte> from) const;
   void Download(std::span<std::byte> to, const std::byte* from) const;
 
+  /// Where this process reads the device memory from `address` to the end of its allocation in
+  /// place; null where it must Download().
+  const std::byte* HostView(const std::byte* address) const;
+
   /// A view of `storage` with element type and format given as aclDataType and aclFormat.
   DeviceTensor MakeTensor(const Layout& layout, std::int32_t dtype, std::int32_t format,
                           std::byte* storage) const;

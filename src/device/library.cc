@@ -70,6 +70,7 @@ DeviceLibrary::DeviceLibrary(std::vector<std::string> paths, std::string instruc
   optional(api_.set_product, "normgradSetProduct");
   optional(api_.set_threads, "normgradSetThreads");
   optional(api_.set_instruction_set, "normgradSetInstructionSet");
+  optional(api_.host_view, "normgradHostView");
   optional(api_.move, "normgradMove");
   optional(api_.faults, "normgradFaults");
   optional(api_.set_fault, "normgradSetFault");

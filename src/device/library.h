@@ -50,6 +50,7 @@ struct Api {
   decltype(&::normgradSetProduct) set_product = nullptr;
   decltype(&::normgradSetThreads) set_threads = nullptr;
   decltype(&::normgradSetInstructionSet) set_instruction_set = nullptr;
+  decltype(&::normgradHostView) host_view = nullptr;
   decltype(&::normgradMove) move = nullptr;
   // The faulty device's only.
   decltype(&::normgradFaults) faults = nullptr;

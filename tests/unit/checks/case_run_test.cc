@@ -98,13 +98,38 @@ TEST(CaseRun, MakesTheFirstLaunchOfAModeOnceUntilItIsToForgetIt) {
   CaseRun run(the_case, CpuDevice(), Constant(the_case, 1));
   const auto first = run.FirstLaunch(/*deterministic=*/false, /*look_for_damage=*/false);
   EXPECT_FALSE(first.damage.has_value());
-  EXPECT_EQ(*first.outputs, run.Outputs());
+  EXPECT_EQ(first.outputs->tensors(), run.Outputs());
   EXPECT_EQ(run.FirstLaunch(false, false).outputs, first.outputs);
   EXPECT_EQ(run.FirstLaunch(true, false).outputs, first.outputs) << "alike ones are kept once";
   EXPECT_THAT(run.FirstLaunch(false, true).damage, Optional(IsEmpty())) << "looked for at last";
 
   run.UseInputs(Constant(the_case, 2));
-  EXPECT_NE(*run.FirstLaunch(false, false).outputs, *first.outputs);
+  EXPECT_NE(run.FirstLaunch(false, false).outputs->tensors(), first.outputs->tensors());
+}
+
+TEST(CaseRun, KnowsWhetherALaunchLeftWhatIsKeptHoweverOftenItIsAsked) {
+  const Case the_case = LayerCase();
+  CaseRun run(the_case, CpuDevice(), Constant(the_case, 1));
+  const auto kept = run.FirstLaunch(/*deterministic=*/false, /*look_for_damage=*/false).outputs;
+  for (int i = 0; i < 3; ++i) {
+    run.Launch(Poison::kSecond, /*deterministic=*/false);
+    EXPECT_TRUE(run.LeftAgain(*kept));
+  }
+  run.UseInputs(Constant(the_case, 2));
+  run.Launch(Poison::kFirst, /*deterministic=*/false);
+  EXPECT_FALSE(run.LeftAgain(*kept));
+}
+
+TEST(CaseRun, SeesAnInputThatWasChangedAfterItWasFoundAsItWas) {
+  const Case the_case = LayerCase();
+  CaseRun run(the_case, CpuDevice(), Constant(the_case, 1));
+  for (int i = 0; i < 3; ++i) {
+    run.Launch(Poison::kFirst, /*deterministic=*/false);
+    EXPECT_THAT(run.Damage(), IsEmpty());
+  }
+  run.UseInputs(Constant(the_case, 2));
+  run.Launch(Poison::kFirst, /*deterministic=*/false);
+  EXPECT_THAT(run.Damage(), IsEmpty()) << "other data, another fingerprint";
 }
 
 TEST(CaseRun, FindsMemoryForArgumentsOfAnyDTypeAndShape) {

@@ -97,6 +97,22 @@ TEST_F(MemoryTest, BadArgumentsAreRefused) {
   EXPECT_EQ(aclrtFreeHost(nullptr), 100000);
 }
 
+TEST_F(MemoryTest, TheHostReadsItInPlace) {
+  std::uint8_t* memory = nullptr;
+  ASSERT_EQ(aclrtMalloc(reinterpret_cast<void**>(&memory), 100, ACL_MEM_MALLOC_HUGE_FIRST),
+            ACL_SUCCESS);
+  ASSERT_EQ(aclrtMemset(memory, 100, 7, 100), ACL_SUCCESS);
+  const void* host = nullptr;
+  ASSERT_EQ(normgradHostView(memory + 90, &host), ACL_SUCCESS);
+  EXPECT_EQ(static_cast<const std::uint8_t*>(host)[9], 7);
+  EXPECT_EQ(normgradHostView(memory + 100, &host), 100000);
+  EXPECT_THAT(ErrorText(), HasSubstr("is not within an allocation of aclrtMalloc"));
+  EXPECT_EQ(normgradHostView(nullptr, &host), 100000);
+  EXPECT_EQ(normgradHostView(memory, nullptr), 100000);
+  EXPECT_THAT(ErrorText(), HasSubstr("normgradHostView: host is null"));
+  EXPECT_EQ(aclrtFree(memory), ACL_SUCCESS);
+}
+
 TEST_F(MemoryTest, OnlyLiveAllocationsCanBeFreed) {
   int on_stack = 0;
   auto* const memory = static_cast<std::byte*>(Malloc(128));
