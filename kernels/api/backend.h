@@ -4,11 +4,13 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
+#include "kernels/api/work.h"
 #include "normgrad/device.h"
 
 namespace normgrad {
@@ -47,11 +49,11 @@ class Queue {
 
   /// Runs `work` after what was submitted before. If it throws, the queue goes on with the next
   /// work and keeps the message for TakeFailure().
-  virtual void Submit(std::function<void()> work) = 0;
+  virtual void Submit(Work work) = 0;
 
   /// As Submit(), for work that takes no longer than waking up another thread: may be over when
   /// this returns. Runs in the default floating-point environment, whatever the caller's is.
-  virtual void SubmitShort(std::function<void()> work) = 0;
+  virtual void SubmitShort(Work work) = 0;
 
   /// `mark` is reached when the work submitted so far is done.
   virtual void Record(std::shared_ptr<Mark> mark) = 0;
@@ -61,6 +63,9 @@ class Queue {
   virtual void WaitFor(std::shared_ptr<Mark> mark) = 0;
 
   virtual bool Idle() const = 0;
+
+  /// Whether what was submitted so far was done before `timeout` was over.
+  virtual bool Wait(Timeout timeout) = 0;
 
   /// Why the first work failed since the last call; empty when none did.
   virtual std::optional<std::string> TakeFailure() = 0;

@@ -289,9 +289,7 @@ aclError aclrtMemcpyAsync(void* to, std::size_t room, const void* from, std::siz
   target->queue->Submit([=] { normgrad::backend::Copy(to, from, count); });
   // As documented: memory that is not pinned may be gone once this returns.
   if (kinds.to == Kind::kPageableHost || kinds.from == Kind::kPageableHost) {
-    const auto done = normgrad::backend::MakeMark();
-    target->queue->Record(done);
-    done->Wait(std::nullopt);
+    target->queue->Wait(std::nullopt);
   }
   return ACL_SUCCESS;
 } catch (...) {

@@ -378,7 +378,7 @@ aclnnStatus Execute(const Operator& op, void* workspace, std::uint64_t workspace
   CheckWorkspace(*call, workspace, workspace_bytes);
   CheckAddresses(*call);
   auto* const scratch = call->workspace_bytes > 0 ? static_cast<std::byte*>(workspace) : nullptr;
-  auto work = [call, scratch] {
+  Work work = [call, scratch] {
     RequireResident(*call, scratch);
     call->kernel->launch({call->dims, call->tensors, scratch, call->deterministic});
   };

@@ -46,22 +46,16 @@ void ReportFailure(Stream& stream) {
   }
 }
 
-std::shared_ptr<Mark> MarkNow(Stream& stream) {
-  auto mark = backend::MakeMark();
-  stream.queue->Record(mark);
-  return mark;
-}
-
 // Waits for the work `stream` has now, then reports the failures of its work.
 void Synchronize(Stream& stream, Timeout timeout) {
-  if (!MarkNow(stream)->Wait(timeout)) RefuseToWait(timeout);
+  if (!stream.queue->Wait(timeout)) RefuseToWait(timeout);
   ReportFailure(stream);
 }
 
 // From now on nothing of `stream` runs, and nothing will.
 void End(Stream& stream) {
   stream.queue->Abandon();
-  MarkNow(stream)->Wait(std::nullopt);
+  stream.queue->Wait(std::nullopt);
 }
 
 // A stream that is being destroyed stays known until nothing of it runs: the device must not go
@@ -69,7 +63,7 @@ void End(Stream& stream) {
 void Destroy(aclrtStream handle, bool drop_work) {
   RequirePointer(handle, "stream");  // default streams end with their context
   const auto stream = FindStream(handle);
-  if (!drop_work) MarkNow(*stream)->Wait(std::nullopt);
+  if (!drop_work) stream->queue->Wait(std::nullopt);
   End(*stream);
   Require(Streams().Remove(handle), handle);
   if (!drop_work) ReportFailure(*stream);
@@ -78,18 +72,15 @@ void Destroy(aclrtStream handle, bool drop_work) {
 void SynchronizeAll(Timeout timeout) {
   CurrentContext();
   const auto streams = Streams().All();
-  std::vector<std::shared_ptr<Mark>> marks;
-  marks.reserve(streams.size());
-  for (const auto& stream : streams) marks.push_back(MarkNow(*stream));
   const auto begin = std::chrono::steady_clock::now();
-  for (const auto& mark : marks) {
+  for (const auto& stream : streams) {
     Timeout left = timeout;
     if (left) {
       const auto gone = std::chrono::duration_cast<std::chrono::milliseconds>(
           std::chrono::steady_clock::now() - begin);
       left = std::max(std::chrono::milliseconds(0), *timeout - gone);
     }
-    if (!mark->Wait(left)) RefuseToWait(timeout);
+    if (!stream->queue->Wait(left)) RefuseToWait(timeout);
   }
   for (const auto& stream : streams) ReportFailure(*stream);
 }

@@ -62,7 +62,7 @@ void HostMark::Nudge() {
   changed_.notify_all();
 }
 
-HostQueue::HostQueue() : worker_([this] { Work(); }) {}
+HostQueue::HostQueue() : worker_([this] { Serve(); }) {}
 
 HostQueue::~HostQueue() {
   {
@@ -73,9 +73,9 @@ HostQueue::~HostQueue() {
   worker_.join();
 }
 
-void HostQueue::Submit(std::function<void()> work) { Push({std::move(work), nullptr, nullptr}); }
+void HostQueue::Submit(Work work) { Push({std::move(work), nullptr, nullptr}); }
 
-void HostQueue::SubmitShort(std::function<void()> work) {
+void HostQueue::SubmitShort(Work work) {
   Task task{std::move(work), nullptr, nullptr};
   std::unique_lock lock(mutex_);
   if (!tasks_.empty()) {
@@ -83,7 +83,7 @@ void HostQueue::SubmitShort(std::function<void()> work) {
     Push(std::move(task));
     return;
   }
-  tasks_.push_back(std::move(task));
+  PushLocked(std::move(task));
   lent_ = true;
   lock.unlock();
   std::optional<std::string> failure;
@@ -113,6 +113,14 @@ void HostQueue::WaitFor(std::shared_ptr<Mark> mark) {
   Push({{}, nullptr, std::static_pointer_cast<HostMark>(std::move(mark))});
 }
 
+bool HostQueue::Wait(Timeout timeout) {
+  std::unique_lock lock(mutex_);
+  const auto done = [this, so_far = pushed_tasks_] { return finished_tasks_ >= so_far; };
+  if (timeout) return finished_.wait_for(lock, *timeout, done);
+  finished_.wait(lock, done);
+  return true;
+}
+
 bool HostQueue::Idle() const {
   const std::lock_guard lock(mutex_);
   return tasks_.empty();
@@ -136,21 +144,28 @@ void HostQueue::Abandon() {
 void HostQueue::Push(Task task) {
   {
     const std::lock_guard lock(mutex_);
-    tasks_.push_back(std::move(task));
+    PushLocked(std::move(task));
   }
   pushed_.notify_one();
 }
 
-void HostQueue::Work() {
+void HostQueue::PushLocked(Task task) {
+  if (spare_.empty()) spare_.emplace_back();
+  spare_.front() = std::move(task);
+  tasks_.splice(tasks_.end(), spare_, spare_.begin());
+  ++pushed_tasks_;
+}
+
+void HostQueue::Serve() {
   std::unique_lock lock(mutex_);
   for (;;) {
     pushed_.wait(lock, [this] { return !lent_ && (closing_ || !tasks_.empty()); });
     if (tasks_.empty()) return;
-    const Task& task = tasks_.front();  // stays where it is while others are added behind it
+    Task& task = tasks_.front();  // stays where it is while others are added behind it
     if (task.record) {
       // Under the lock: whoever has waited for the mark must find the queue without it.
       const std::shared_ptr<HostMark> mark = task.record;
-      tasks_.pop_front();
+      Finish(std::nullopt);
       mark->Reach();
       continue;
     }
@@ -163,10 +178,13 @@ void HostQueue::Work() {
 
 void HostQueue::Finish(std::optional<std::string> failure) {
   if (failure && !failure_) failure_ = std::move(failure);
-  tasks_.pop_front();
+  tasks_.front() = {};
+  spare_.splice(spare_.end(), tasks_, tasks_.begin());
+  ++finished_tasks_;
+  finished_.notify_all();
 }
 
-std::optional<std::string> HostQueue::Do(const Task& task) try {
+std::optional<std::string> HostQueue::Do(Task& task) try {
   if (task.wait) {
     task.wait->WaitUnless(abandoned_);
   } else if (!abandoned_) {

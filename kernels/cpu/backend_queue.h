@@ -3,8 +3,8 @@
 
 #include <atomic>
 #include <condition_variable>
-#include <deque>
-#include <functional>
+#include <cstdint>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -42,33 +42,37 @@ class HostQueue final : public Queue {
   HostQueue();
   ~HostQueue() override;
 
-  void Submit(std::function<void()> work) override;
-  void SubmitShort(std::function<void()> work) override;
+  void Submit(Work work) override;
+  void SubmitShort(Work work) override;
   void Record(std::shared_ptr<Mark> mark) override;
   void WaitFor(std::shared_ptr<Mark> mark) override;
   bool Idle() const override;
+  bool Wait(Timeout timeout) override;
   std::optional<std::string> TakeFailure() override;
   void Abandon() override;
 
  private:
-  // One of the three is set.
+  // One of the three is set: `work` if neither of the others is.
   struct Task {
-    std::function<void()> work;
+    Work work;
     std::shared_ptr<HostMark> record;
     std::shared_ptr<HostMark> wait;
   };
 
   void Push(Task task);
-  void Work();
+  void PushLocked(Task task);
+  void Serve();
   // Why the task failed, if it did.
-  std::optional<std::string> Do(const Task& task);
+  std::optional<std::string> Do(Task& task);
   // Takes the front task away, once it is done.
   void Finish(std::optional<std::string> failure);
 
   mutable std::mutex mutex_;
-  std::condition_variable pushed_;
-  std::deque<Task> tasks_;  // the front is the one being done
-  bool lent_ = false;       // a thread that submitted short work is doing the front
+  std::condition_variable pushed_, finished_;
+  std::list<Task> tasks_;  // the front is the one being done
+  std::list<Task> spare_;  // empty ones, for the next
+  std::uint64_t pushed_tasks_ = 0, finished_tasks_ = 0;
+  bool lent_ = false;  // a thread that submitted short work is doing the front
   std::optional<std::string> failure_;
   bool closing_ = false;
   std::atomic<bool> abandoned_ = false;

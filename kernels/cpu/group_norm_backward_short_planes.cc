@@ -3,7 +3,6 @@
 #include <array>
 #include <numeric>
 #include <span>
-#include <vector>
 
 #include <hwy/cache_control.h>
 
@@ -32,17 +31,13 @@ class ShortPlanes {
 
   void Run() {
     const auto pool = Threads();
-    pool->Run(plan_.group_parts, [&](std::size_t part) {
-      std::vector<float> room(e_.group_elements);
-      ForEachGroup(part, [&](std::size_t g) { LoadGamma(g, room); });
-    });
+    pool->Run(plan_.group_parts,
+              [&](std::size_t part) { ForEachGroup(part, [&](std::size_t g) { LoadGamma(g); }); });
     pool->Run(plan_.group_parts * plan_.sample_parts,
               [&](std::size_t part) { Rows(part / plan_.group_parts, part % plan_.group_parts); });
     if (!tensors_.WantsSums()) return;
-    pool->Run(plan_.group_parts, [&](std::size_t part) {
-      std::vector<float> room(e_.group_elements);
-      ForEachGroup(part, [&](std::size_t g) { StoreSums(g, room); });
-    });
+    pool->Run(plan_.group_parts,
+              [&](std::size_t part) { ForEachGroup(part, [&](std::size_t g) { StoreSums(g); }); });
   }
 
  private:
@@ -82,8 +77,8 @@ class ShortPlanes {
     return sums_ + (sample_part * kMaxSums + i) * plan_.VectorLength(e_) + g * plan_.padded;
   }
 
-  /// `repeated` has room for a group, here and below.
-  void LoadGamma(std::size_t g, std::span<float> repeated) const {
+  void LoadGamma(std::size_t g) const {
+    const std::span<float> repeated(Sums(0, 0, g), e_.group_elements);  // nothing yet
     for (std::size_t d = 0; d < e_.group_channels; ++d) {
       std::ranges::fill(PlaneIn(repeated, d), tensors_.gamma[g * e_.group_channels + d]);
     }
@@ -193,7 +188,8 @@ class ShortPlanes {
     });
   }
 
-  void StoreSums(std::size_t g, std::span<float> totals) const {
+  void StoreSums(std::size_t g) const {
+    const std::span<float> totals(gamma_ + g * plan_.padded, e_.group_elements);  // used no more
     const Scalars* const outputs[kMaxSums] = {&tensors_.dgamma, &tensors_.dbeta};
     for (std::size_t i = 0; i < kMaxSums; ++i) {
       kernels_.store_sums(Sums(0, i, g), plan_.sample_parts, kMaxSums * plan_.VectorLength(e_),

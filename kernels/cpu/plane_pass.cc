@@ -360,25 +360,26 @@ CoefficientVectors::CoefficientVectors(DType data, std::size_t plane,
     : data_(data),
       // One block more: fields that lie 4 KiB apart share their places in the first-level cache.
       stride_(RoundUp(count, kMaxBlock) + kMaxBlock),
-      fields_(hwy::AllocateAligned<float>(kFields * stride_)) {
-  std::fill_n(fields_.get(), kFields * stride_, 0.0F);
+      fields_(kFields * stride_ * sizeof(float)) {
+  auto* const fields = fields_.As<float>();
+  std::fill_n(fields, kFields * stride_, 0.0F);
   std::size_t p = first / plane % planes.size();
   std::size_t left = plane - first % plane;
   for (std::size_t i = 0; i < count; ++i) {
     const PlaneCoefficients& c = planes[p];
     const float values[kFields] = {c.mean, c.rstd, c.scale, c.offset, c.slope, c.factor};
     for (std::size_t field = 0; field < kFields; ++field) {
-      fields_[field * stride_ + i] = values[field];
+      fields[field * stride_ + i] = values[field];
     }
     if (--left > 0) continue;
     left = plane;
     p = p + 1 == planes.size() ? 0 : p + 1;
   }
-  HWY_DYNAMIC_DISPATCH(SortFields)(data_, kFields * stride_, fields_.get());
+  HWY_DYNAMIC_DISPATCH(SortFields)(data_, kFields * stride_, fields);
 }
 
 void CoefficientVectors::Gradient(const PlaneRun& run, std::size_t next) const {
-  HWY_DYNAMIC_DISPATCH(GradientPerElement)(data_, run, next, fields_.get(), stride_);
+  HWY_DYNAMIC_DISPATCH(GradientPerElement)(data_, run, next, fields_.As<float>(), stride_);
 }
 
 DType PlaneTensors::CommonDType(const KernelTensor& dy, const KernelTensor& x,
@@ -407,14 +408,14 @@ std::size_t PlaneTensors::RunLimit(std::size_t count) const {
 }
 
 PlaneTensors::Buffers::Buffers(const PlaneTensors& tensors)
-    : bytes_(tensors.in_place_ ? 0 : 6 * kBytes) {}
+    : scratch_(tensors.in_place_ ? 0 : 6 * kBytes) {}
 
 std::byte* PlaneTensors::Buffers::Gathered(std::size_t tensor) {
-  return bytes_.empty() ? nullptr : bytes_.data() + 2 * tensor * kBytes;
+  return scratch_.data() == nullptr ? nullptr : scratch_.data() + 2 * tensor * kBytes;
 }
 
 std::byte* PlaneTensors::Buffers::Converted(std::size_t tensor) {
-  return bytes_.empty() ? nullptr : Gathered(tensor) + kBytes;
+  return scratch_.data() == nullptr ? nullptr : Gathered(tensor) + kBytes;
 }
 
 const std::byte* PlaneTensors::Read(const RowView& view, std::size_t first, std::size_t count,

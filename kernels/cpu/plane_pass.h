@@ -3,13 +3,11 @@
 
 #include <cstddef>
 #include <span>
-#include <vector>
-
-#include <hwy/aligned_allocator.h>
 
 #include "base/dtype.h"
 #include "kernels/api/kernel.h"
 #include "kernels/cpu/row_view.h"
+#include "kernels/cpu/scratch.h"
 #include "kernels/cpu/split.h"
 
 /// What group norm and batch norm share: planes, which are the adjacent elements of one channel of
@@ -77,8 +75,8 @@ class CoefficientVectors {
 
  private:
   DType data_;
-  std::size_t stride_;                         // of one field
-  hwy::AlignedFreeUniquePtr<float[]> fields_;  // vectors that cross lines take twice as long
+  std::size_t stride_;  // of one field
+  Scratch fields_;      // floats; vectors that cross lines take twice as long
 };
 
 /// How many elements of a plane are handled at a time: as many sums are taken of it, and so much is
@@ -117,7 +115,7 @@ class PlaneTensors {
     std::byte* Gathered(std::size_t tensor);
     std::byte* Converted(std::size_t tensor);
 
-    std::vector<std::byte> bytes_;
+    Scratch scratch_;
   };
 
   /// Elements [first, first + count) of dy and x, and room for those of dx. `count` is at most

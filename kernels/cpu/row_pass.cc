@@ -3,11 +3,12 @@
 
 #include <algorithm>
 #include <array>
-#include <vector>
+#include <cstring>
 
 #include <hwy/cache_control.h>
 
 #include "kernels/cpu/row_view.h"
+#include "kernels/cpu/scratch.h"
 #include "kernels/cpu/split.h"
 #include "kernels/cpu/thread_pool.h"
 
@@ -135,8 +136,7 @@ class Call {
       std::fill_n(gamma_sorted_ + first, RoundUp(count, kColumnPadding), 1.0F);
       return;
     }
-    std::vector<std::byte> scratch;
-    if (!gamma_.Columns().Dense()) scratch.resize(count * gamma_.ElementBytes());
+    const Scratch scratch(gamma_.Columns().Dense() ? 0 : count * gamma_.ElementBytes());
     kernels_.load_scale(gamma_.Type(), gamma_.Read(0, first, count, scratch.data()), count,
                         gamma_sorted_ + first);
   }
@@ -147,8 +147,7 @@ class Call {
     for (std::size_t i = 0; i < pass_.column_sums; ++i) {
       const RowView& output = outputs_[i];
       if (!output.Present()) continue;
-      std::vector<std::byte> scratch;
-      if (!output.Columns().Dense()) scratch.resize(count * output.ElementBytes());
+      const Scratch scratch(output.Columns().Dense() ? 0 : count * output.ElementBytes());
       kernels_.store_sums(ColumnSums(i, 0, first), ColumnSumParts(), plan_.padded_cols, count,
                           output.Type(), output.Target(0, first, scratch.data()));
       output.Write(0, first, count, scratch.data());
@@ -217,7 +216,7 @@ class Call {
     // Short rows are fetched some more elements ahead, for memory to have the time it needs.
     const std::size_t ahead = FitsFirstLevel(count) ? 1024 : 0;
     const std::size_t bytes = count * dy_.ElementBytes();
-    std::vector<std::byte> scratch(dense_ ? 0 : 3 * kMaxTileRows * bytes);
+    const Scratch scratch(dense_ ? 0 : 3 * kMaxTileRows * bytes);
     RowTile tile = TileOf(first, count, part);
     const std::size_t tile_rows = TileRows(count);
     for (std::size_t row = first_row; row < end_row; row += tile.rows) {
@@ -305,7 +304,7 @@ class Call {
     constexpr std::size_t kRows = 512;
     const std::size_t room_bytes = kRows * cols_ * dy_.ElementBytes();
     const bool in_place = adjacent_ && (!dx_.Present() || AreAdjacent(dx_));
-    std::vector<std::byte> room(in_place ? 0 : 3 * room_bytes);
+    const Scratch room(in_place ? 0 : 3 * room_bytes);
     std::byte* const dy_room = room.data();
     std::byte* const x_room = in_place ? nullptr : dy_room + room_bytes;
     std::byte* const dx_room = in_place ? nullptr : x_room + room_bytes;
@@ -422,7 +421,8 @@ void RunRowPass(const RowPass& pass, const RowPassTensors& tensors, std::size_t 
     for (std::size_t i = 0; i < pass.column_sums; ++i) {
       const RowView output(*tensors.column_sums[i], 0);
       if (!output.Present()) continue;
-      const std::vector<std::byte> zeros(cols * output.ElementBytes());
+      const Scratch zeros(cols * output.ElementBytes());
+      std::memset(zeros.data(), 0, cols * output.ElementBytes());
       output.Columns().Scatter(output.ElementBytes(), 0, cols, zeros.data(), output.Row(0));
     }
     return;

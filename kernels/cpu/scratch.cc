@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/cpu/scratch.h"
+
+#include <algorithm>
+#include <array>
+#include <new>
+#include <utility>
+
+namespace normgrad::cpu {
+namespace {
+
+// A sanitizer knows the bounds of what was asked for, not of what is kept.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kKeeps = false;
+#else
+constexpr bool kKeeps = true;
+#endif
+
+}  // namespace
+
+/// What a thread has at hand: as many blocks as its work ever has at a time.
+struct Scratch::Kept {
+  std::array<Block, 4> blocks;
+
+  static Kept& OfThread() {
+    thread_local Kept kept;
+    return kept;
+  }
+};
+
+Scratch::Scratch(std::size_t bytes) {
+  if (bytes == 0) return;
+  auto& blocks = Kept::OfThread().blocks;
+  const auto large = std::ranges::find_if(blocks, [&](const Block& b) { return b.bytes >= bytes; });
+  if (large != blocks.end()) {
+    block_ = std::exchange(*large, {});
+    return;
+  }
+  *std::ranges::max_element(blocks, {}, &Block::bytes) = {};  // the larger one takes its place
+  block_ = {hwy::AllocateAligned<std::byte>(bytes), bytes};
+  if (data() == nullptr) throw std::bad_alloc();
+}
+
+Scratch::~Scratch() {
+  if (!kKeeps || block_.bytes == 0) return;
+  const auto empty = std::ranges::find(Kept::OfThread().blocks, std::size_t{0}, &Block::bytes);
+  if (empty != Kept::OfThread().blocks.end()) *empty = std::move(block_);
+}
+
+}  // namespace normgrad::cpu
