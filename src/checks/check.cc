@@ -98,4 +98,14 @@ std::string FirstDifference(const Case& the_case, const DenseTensors& first,
   return "";
 }
 
+std::string DifferenceFrom(const KeptOutputs& first, const CaseRun& run,
+                           std::string_view other_run) {
+  if (run.LeftAgain(first)) return "";
+  std::string difference =
+      FirstDifference(run.the_case(), first.tensors(), run.Outputs(), other_run);
+  // There was one a moment ago.
+  if (difference.empty()) return fmt::format("{} wrote on after it had been waited for", other_run);
+  return difference;
+}
+
 }  // namespace normgrad

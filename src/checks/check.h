@@ -102,4 +102,8 @@ BoundRule RuleFor(const CaseRun& run, double roundoff);
 std::string FirstDifference(const Case& the_case, const DenseTensors& first,
                             const DenseTensors& other, std::string_view other_run);
 
+/// FirstDifference() of `first` and what the last launch of `run` left.
+std::string DifferenceFrom(const KeptOutputs& first, const CaseRun& run,
+                           std::string_view other_run);
+
 }  // namespace normgrad

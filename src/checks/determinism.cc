@@ -12,18 +12,18 @@
 namespace normgrad {
 namespace {
 
-/// The runs of one perturbation are made with these, and handed to `compare` one by one.
+/// The runs of one perturbation are made with these, and `compare` is called after each.
 struct Trial {
   CaseRun& run;
   const CheckOptions& options;
-  bool option;         // ACL_OPT_DETERMINISTIC
-  std::uint64_t hash;  // of the first run's outputs
-  std::function<void(const DenseTensors& outputs)> compare;
+  bool option;                    // ACL_OPT_DETERMINISTIC
+  std::uint64_t hash;             // of the first run's outputs
+  std::function<void()> compare;  // what the last launch left with the first run's outputs
   std::function<void(bool equal)> compare_hash;
 
   void Launch(Placement placement) const {
     run.Launch({.deterministic = option, .placement = placement});
-    compare(run.Outputs());
+    compare();
   }
 };
 
@@ -48,13 +48,13 @@ std::string Load(const Trial& trial) {
   if (!HasRoomForAnother(run)) return "there is no room for a second set of buffers";
   CaseRun neighbour(run.the_case(), run.device(), nullptr);
   trial.run.LaunchBeside(&neighbour, {.deterministic = trial.option});
-  trial.compare(run.Outputs());
+  trial.compare();
   return "";
 }
 
 std::string Executor(const Trial& trial) {
-  const Reply reply = trial.run.LaunchTwice({.deterministic = trial.option},
-                                            [&] { trial.compare(trial.run.Outputs()); });
+  const Reply reply =
+      trial.run.LaunchTwice({.deterministic = trial.option}, [&] { trial.compare(); });
   if (reply.status == 0) return "";
   return fmt::format("the library does not offer it: status {}: {}", reply.status, reply.message);
 }
@@ -115,7 +115,7 @@ constexpr Perturbation kPerturbations[] = {
 };
 
 PerturbationResult Perturb(const Perturbation& perturbation, CaseRun& run,
-                           const CheckOptions& options, bool option, const DenseTensors& first) {
+                           const CheckOptions& options, bool option, const KeptOutputs& first) {
   PerturbationResult result;
   result.name = perturbation.name;
   const auto note = [&](std::string difference) {
@@ -126,12 +126,12 @@ PerturbationResult Perturb(const Perturbation& perturbation, CaseRun& run,
       run,
       options,
       option,
-      HashOf(first),
-      [&](const DenseTensors& outputs) {
+      HashOf(first.tensors()),
+      [&] {
         ++result.runs;
-        note(FirstDifference(run.the_case(), first, outputs,
-                             perturbation.run.empty() ? fmt::format("run {}", result.runs + 1)
-                                                      : fmt::format("a run {}", perturbation.run)));
+        note(DifferenceFrom(first, run,
+                            perturbation.run.empty() ? fmt::format("run {}", result.runs + 1)
+                                                     : fmt::format("a run {}", perturbation.run)));
       },
       [&](bool equal) {
         ++result.runs;
@@ -167,8 +167,8 @@ Answer CheckDeterminism(CaseRun& run, const CheckOptions& options, Result* resul
     mode.promised = option || promise == Promise::kAlways;
     mode.runs = 1;
     run.Launch(Poison::kFirst, option);
-    const DenseTensors first = run.Outputs();
-    if (!HasElements(first)) {
+    const KeptOutputs first(run.Outputs());
+    if (!HasElements(first.tensors())) {
       return {Outcome::kMistrusted, "no output has an element to compare"};
     }
     std::vector<std::string> differences;

@@ -88,8 +88,7 @@ std::string Culprits(CaseRun& run, const KeptOutputs& first) {
 /// `first` is the poison's. A kernel that differs with equal poison is not `repeatable`, which is
 /// the determinism check's to report.
 std::vector<std::string> DamageByPoison(CaseRun& run, const KeptOutputs& first, bool* repeatable) {
-  const std::string difference =
-      FirstDifference(run.the_case(), first.tensors(), run.Outputs(), "run 2");
+  const std::string difference = DifferenceFrom(first, run, "run 2");
   run.Launch(Poison::kFirst, /*deterministic=*/true);
   *repeatable = run.LeftAgain(first);
   if (!*repeatable) return {};
@@ -103,9 +102,9 @@ std::vector<std::string> LaunchUnaligned(CaseRun& run, bool deterministic,
                                          const KeptOutputs* expected) {
   run.Launch({.deterministic = deterministic, .placement = Placement::kUnaligned});
   std::vector<std::string> damage = run.Damage();
-  if (expected != nullptr && !run.LeftAgain(*expected)) {
-    damage.push_back(
-        FirstDifference(run.the_case(), expected->tensors(), run.Outputs(), "the unaligned run"));
+  if (expected != nullptr) {
+    std::string difference = DifferenceFrom(*expected, run, "the unaligned run");
+    if (!difference.empty()) damage.push_back(std::move(difference));
   }
   for (std::string& line : damage) {
     line = fmt::format("with tensors aligned to their elements only: {}", line);
