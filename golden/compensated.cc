@@ -124,10 +124,18 @@ void MultiplyAll(const double* a, const double* b, std::size_t count, double* pr
 
 double MaxMagnitude(std::span<const double> values) {
   const double largest = Vectorised([=] {
-    Lanes maxima{};
-    ForEachVector(values.size(), [=, &maxima](std::size_t i, std::size_t lanes) {
-      maxima = MaxOf(maxima, AbsOf(LoadLanes(values.data() + i, lanes)));  // which NaN never is
+    // Two maxima, so that none waits for the one before it. NaN is never one.
+    Lanes even{}, odd{};
+    const double* const data = values.data();
+    const std::size_t pairs = values.size() / (2 * kLanes) * (2 * kLanes);
+    for (std::size_t i = 0; i < pairs; i += 2 * kLanes) {
+      even = MaxOf(even, AbsOf(LoadLanes(data + i)));
+      odd = MaxOf(odd, AbsOf(LoadLanes(data + i + kLanes)));
+    }
+    ForEachVector(values.size() - pairs, [=, &even](std::size_t i, std::size_t lanes) {
+      even = MaxOf(even, AbsOf(LoadLanes(data + pairs + i, lanes)));
     });
+    const Lanes maxima = MaxOf(even, odd);
     double result = 0;
     for (std::size_t k = 0; k < kLanes; ++k) result = std::max(result, maxima[k]);
     return result;
