@@ -16,13 +16,12 @@ class Work {
   Work() = default;
 
   template <typename Function>
-  requires(!std::same_as<std::remove_cvref_t<Function>, Work>)
-      Work(Function&& function) {  // NOLINT(google-explicit-constructor): as std::function's
-    using Stored = std::remove_cvref_t<Function>;
-    static_assert(sizeof(Stored) <= kBytes && alignof(Stored) <= alignof(std::max_align_t));
-    static_assert(std::is_nothrow_move_constructible_v<Stored>);
-    new (room_) Stored(std::forward<Function>(function));
-    type_ = &kTypeOf<Stored>;
+  requires(!std::same_as<Function, Work>)
+      Work(Function function) {  // NOLINT(google-explicit-constructor): as std::function's
+    static_assert(sizeof(Function) <= kBytes && alignof(Function) <= alignof(std::max_align_t));
+    static_assert(std::is_nothrow_move_constructible_v<Function>);
+    new (room_) Function(std::move(function));
+    type_ = &kTypeOf<Function>;
   }
 
   Work(Work&& other) noexcept { Take(other); }
@@ -46,14 +45,14 @@ class Work {
     void (*destroy)(void* function);
   };
 
-  template <typename Stored>
+  template <typename Function>
   static constexpr Type kTypeOf = {
-      [](void* function) { (*static_cast<Stored*>(function))(); },
+      [](void* function) { (*static_cast<Function*>(function))(); },
       [](void* from, void* to) {
-        new (to) Stored(std::move(*static_cast<Stored*>(from)));
-        static_cast<Stored*>(from)->~Stored();
+        new (to) Function(std::move(*static_cast<Function*>(from)));
+        static_cast<Function*>(from)->~Function();
       },
-      [](void* function) { static_cast<Stored*>(function)->~Stored(); },
+      [](void* function) { static_cast<Function*>(function)->~Function(); },
   };
 
   void Take(Work& other) {

@@ -56,7 +56,7 @@ TEST(Fingerprint, SeesChangesThatASimpleSumDoesNot) {
     }
   }
   std::vector<std::byte> rotated = contents;
-  std::ranges::rotate(rotated, rotated.begin() + 4);
+  std::rotate(rotated.begin(), rotated.begin() + 4, rotated.end());
   EXPECT_FALSE(fingerprint.Matches(rotated, 0));
   EXPECT_FALSE(fingerprint.Matches(std::vector<std::byte>(kBlock), 0));
 }

@@ -2,16 +2,20 @@
 // Phase 2 on a repeatable executor, and waiting for it, take no memory from the system once threads
 // have what such a call needs.
 #include <atomic>
+#include <cstdint>
 #include <functional>
 #include <initializer_list>
 
 #include "tests/unit/kernels/runtime_fixture.h"
 
+// What glibc's are called when they are replaced.
+// NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming)
 extern "C" void* __libc_malloc(std::size_t bytes);
 extern "C" void* __libc_memalign(std::size_t alignment, std::size_t bytes);
+// NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming)
 
 namespace {
-std::atomic<long> taken = 0;
+std::atomic<std::int64_t> taken = 0;
 }  // namespace
 
 // In the place of the C library's, for the device library, too: whoever takes memory comes here.
@@ -59,9 +63,9 @@ class AllocationTest : public RuntimeTest {
     ASSERT_EQ(aclSetAclOpExecutorRepeatable(executor_), ACL_SUCCESS);
     void* const workspace = bytes_ > 0 ? Malloc(bytes_) : nullptr;
     constexpr int kMostRounds = 20, kLaunches = 8;
-    long last = -1;
+    std::int64_t last = -1;
     for (int round = 0; round < kMostRounds && last != 0; ++round) {
-      const long before = taken;
+      const std::int64_t before = taken;
       for (int launch = 0; launch < kLaunches; ++launch) {
         ASSERT_EQ(phase_two(workspace, bytes_, executor_, stream_), ACL_SUCCESS);
         ASSERT_EQ(aclrtSynchronizeStream(stream_), ACL_SUCCESS);
@@ -116,7 +120,7 @@ class AllocationTest : public RuntimeTest {
 };
 
 TEST_F(AllocationTest, IsSeen) {
-  const long before = taken;
+  const std::int64_t before = taken;
   ASSERT_NE(aclrtMalloc(nullptr, 1, ACL_MEM_MALLOC_HUGE_FIRST), ACL_SUCCESS);  // makes a message
   EXPECT_GT(taken, before) << "the device library's allocations do not come here";
 }
