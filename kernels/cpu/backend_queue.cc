@@ -85,11 +85,12 @@ void HostQueue::SubmitShort(Work work) {
   }
   PushLocked(std::move(task));
   lent_ = true;
+  Task& front = tasks_.front();  // stays where it is while others are added behind it
   lock.unlock();
   std::optional<std::string> failure;
   {
     const DefaultFloats floats;
-    failure = Do(tasks_.front());
+    failure = Do(front);
   }
   lock.lock();
   lent_ = false;

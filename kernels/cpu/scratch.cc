@@ -6,6 +6,8 @@
 #include <new>
 #include <utility>
 
+#include "kernels/api/per_thread.h"
+
 namespace normgrad::cpu {
 namespace {
 
@@ -21,16 +23,13 @@ constexpr bool kKeeps = true;
 /// What a thread has at hand: as many blocks as its work ever has at a time.
 struct Scratch::Kept {
   std::array<Block, 4> blocks;
-
-  static Kept& OfThread() {
-    thread_local Kept kept;
-    return kept;
-  }
 };
 
 Scratch::Scratch(std::size_t bytes) {
   if (bytes == 0) return;
-  auto& blocks = Kept::OfThread().blocks;
+  static auto& threads = *new PerThread<Kept>;  // outlives every thread
+  kept_ = &threads.Get();
+  auto& blocks = kept_->blocks;
   const auto large = std::ranges::find_if(blocks, [&](const Block& b) { return b.bytes >= bytes; });
   if (large != blocks.end()) {
     block_ = std::exchange(*large, {});
@@ -42,9 +41,9 @@ Scratch::Scratch(std::size_t bytes) {
 }
 
 Scratch::~Scratch() {
-  if (!kKeeps || block_.bytes == 0) return;
-  const auto empty = std::ranges::find(Kept::OfThread().blocks, std::size_t{0}, &Block::bytes);
-  if (empty != Kept::OfThread().blocks.end()) *empty = std::move(block_);
+  if (!kKeeps || kept_ == nullptr) return;
+  const auto empty = std::ranges::find(kept_->blocks, std::size_t{0}, &Block::bytes);
+  if (empty != kept_->blocks.end()) *empty = std::move(block_);
 }
 
 }  // namespace normgrad::cpu

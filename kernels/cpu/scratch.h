@@ -12,7 +12,7 @@ namespace normgrad::cpu {
 /// destroyed on the thread that made it.
 class Scratch {
  public:
-  /// None for 0 bytes. Throws std::bad_alloc.
+  /// None for 0 bytes. Throws std::bad_alloc, std::system_error.
   explicit Scratch(std::size_t bytes);
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
@@ -32,6 +32,7 @@ class Scratch {
   };
   struct Kept;
 
+  Kept* kept_ = nullptr;  // of the thread
   Block block_;
 };
 

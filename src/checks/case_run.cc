@@ -303,17 +303,18 @@ void CaseRun::Launch(const Setup& setup) {
 Aftermath CaseRun::FirstLaunch(bool deterministic, bool look_for_damage) {
   std::optional<Aftermath>& kept = first_launches_[deterministic ? 1 : 0];
   if (kept && (kept->damage || !look_for_damage)) return *kept;
+  kept.reset();
   Launch(Poison::kFirst, deterministic);
-  kept.emplace();
-  if (look_for_damage) kept->damage = Damage();
+  Aftermath left;  // kept when it is complete: anything here may throw
+  if (look_for_damage) left.damage = Damage();
   std::optional<Aftermath>& other = first_launches_[deterministic ? 0 : 1];
   if (other && LeftAgain(*other->outputs)) {
-    kept->outputs = other->outputs;
+    left.outputs = other->outputs;
   } else {
     other.reset();
-    kept->outputs = std::make_shared<const KeptOutputs>(Outputs());
+    left.outputs = std::make_shared<const KeptOutputs>(Outputs());
   }
-  return *kept;
+  return kept.emplace(std::move(left));
 }
 
 void CaseRun::LaunchBeside(CaseRun* neighbour, const Setup& setup) {

@@ -43,7 +43,7 @@ std::string Unwritten(const CaseRun& run, const DenseTensors& first) {
 struct BothPoisons {
   std::shared_ptr<const KeptOutputs> first;  // outputs of the former
   std::vector<std::string> damage;           // by either, and what both left unwritten
-  bool alike = false;                        // the latter left the same outputs
+  std::string difference{};                  // where the latter left other outputs, if anywhere
 };
 
 BothPoisons LaunchWithBothPoisons(CaseRun& run, bool deterministic) {
@@ -51,8 +51,8 @@ BothPoisons LaunchWithBothPoisons(CaseRun& run, bool deterministic) {
   BothPoisons both{.first = std::move(left.outputs), .damage = std::move(*left.damage)};
   run.Launch(Poison::kSecond, deterministic);
   if (both.damage.empty()) both.damage = run.Damage();
-  both.alike = run.LeftAgain(*both.first);
-  if (both.alike) return both;  // every byte is written, or the poisons would show
+  both.difference = DifferenceFrom(*both.first, run, "run 2");
+  if (both.difference.empty()) return both;  // every byte is written, or the poisons would show
   std::string unwritten = Unwritten(run, both.first->tensors());
   if (!unwritten.empty()) both.damage.push_back(std::move(unwritten));
   return both;
@@ -87,8 +87,8 @@ std::string Culprits(CaseRun& run, const KeptOutputs& first) {
 /// With the option on, equal launches give equal bits, so what the last launch left other than the
 /// `first` is the poison's. A kernel that differs with equal poison is not `repeatable`, which is
 /// the determinism check's to report.
-std::vector<std::string> DamageByPoison(CaseRun& run, const KeptOutputs& first, bool* repeatable) {
-  const std::string difference = DifferenceFrom(first, run, "run 2");
+std::vector<std::string> DamageByPoison(CaseRun& run, const KeptOutputs& first,
+                                        std::string_view difference, bool* repeatable) {
   run.Launch(Poison::kFirst, /*deterministic=*/true);
   *repeatable = run.LeftAgain(first);
   if (!*repeatable) return {};
@@ -121,7 +121,9 @@ std::vector<std::string> DamageOf(CaseRun& run) {
   BothPoisons both = LaunchWithBothPoisons(run, /*deterministic=*/true);
   if (!both.damage.empty()) return both.damage;
   bool repeatable = true;
-  if (!both.alike) damage = DamageByPoison(run, *both.first, &repeatable);
+  if (!both.difference.empty()) {
+    damage = DamageByPoison(run, *both.first, both.difference, &repeatable);
+  }
   if (!damage.empty()) return damage;
   // By default a difference may be another order of summation.
   damage = LaunchUnaligned(run, /*deterministic=*/false, nullptr);

@@ -25,10 +25,12 @@ unsigned ThreadsFor(const Device& device) {
   return device.threads() > 0 ? device.threads() : std::thread::hardware_concurrency();
 }
 
-/// The first byte of `piece` that is not as in `wanted`, its size if there is none.
+/// The first byte of `piece` that is not as in `wanted`, its size if there is none. Somebody may
+/// still write to it: a difference that was seen stays one.
 std::size_t FirstMismatch(std::span<const std::byte> piece, std::span<const std::byte> wanted) {
   if (std::memcmp(piece.data(), wanted.data(), piece.size()) == 0) return piece.size();
-  return static_cast<std::size_t>(std::ranges::mismatch(piece, wanted).in1 - piece.begin());
+  const auto at = std::ranges::mismatch(piece, wanted).in1 - piece.begin();
+  return std::min(static_cast<std::size_t>(at), piece.size() - 1);
 }
 
 }  // namespace
@@ -126,14 +128,15 @@ std::optional<std::size_t> GuardedBuffer::FirstOther(std::span<const std::byte> 
 std::optional<std::size_t> GuardedBuffer::FirstOther(std::span<const std::byte> expected,
                                                      Fingerprint* fingerprint) const {
   const bool filled = fingerprint->Bytes() == expected.size();
-  if (!filled) *fingerprint = Fingerprint(expected.size());
+  Fingerprint made(filled ? 0 : expected.size());
   const auto other = FirstOtherOf([&](std::span<const std::byte> piece, std::size_t first) {
+    const auto wanted = expected.subspan(first, piece.size());
     if (filled && fingerprint->Matches(piece, first)) return piece.size();
-    if (!filled) fingerprint->Note(expected.subspan(first, piece.size()), first);
-    return FirstMismatch(piece, expected.subspan(first, piece.size()));
+    if (!filled) made.Note(wanted, first);
+    return FirstMismatch(piece, wanted);
   });
-  if (other && !filled)
-    *fingerprint = Fingerprint();  // pieces behind it may not have been looked at
+  // Only of all pieces: behind one that is other, none need have been looked at.
+  if (!filled && !other) *fingerprint = std::move(made);
   return other;
 }
 
@@ -144,7 +147,7 @@ std::optional<std::size_t> GuardedBuffer::FirstOther(Poison expected) const {
     const bool uniform = std::memcmp(piece.data(), piece.data() + 1, piece.size() - 1) == 0;
     if (uniform && piece.front() == byte) return piece.size();
     const auto other = std::ranges::find_if(piece, [=](std::byte b) { return b != byte; });
-    return static_cast<std::size_t>(other - piece.begin());
+    return std::min(static_cast<std::size_t>(other - piece.begin()), piece.size() - 1);
   });
 }
 

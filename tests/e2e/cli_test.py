@@ -200,6 +200,21 @@ $""")
                 run = self.report(name)["run"]
                 self.assertTrue(run["device_description"].endswith(f", {name} instructions"), run)
 
+    def test_more_threads_than_cores_end_as_they_should(self):
+        # Every thread keeps memory for elements that must be collected.
+        self.write("sweep.yaml", """\
+operator: rms_norm_grad
+products: [atlas-a2]
+checks: [memory]
+rows: [float32-float32-float32-float32]
+sweep:
+  - dims: {A: [1024], R: [1500]}
+    layouts: [strided]
+""")
+        for isolate in ("on", "off"):
+            process = self.run_bench("run", "sweep.yaml", "--threads", "8", "--isolate", isolate)
+            self.assertEqual(process.returncode, 0, process.stderr_text)
+
     def test_devices_shows_the_cpu_device(self):
         process = self.run_bench("devices")
         self.assertEqual(process.returncode, 0)
