@@ -26,9 +26,9 @@ ACL_FUNC_VISIBILITY aclError normgradSetThreads(uint32_t threads);
 ACL_FUNC_VISIBILITY aclError normgradSetInstructionSet(const char* name);
 
 /// Where the host finds the byte that the device has at `device`, and those behind it up to the end
-/// of the allocation, to read them in place once the work that writes them has been waited for; null
-/// where it cannot. ACL_ERROR_INVALID_PARAM for a null pointer and for memory that aclrtMalloc has
-/// not given.
+/// of the allocation, to read them in place once the work that writes them has been waited for;
+/// null where it cannot. ACL_ERROR_INVALID_PARAM for a null pointer and for memory that aclrtMalloc
+/// has not given.
 ACL_FUNC_VISIBILITY aclError normgradHostView(const void* device, const void** host);
 
 /// A way to move memory: the limits that kernels can be held against.
