@@ -175,9 +175,11 @@ class ScalePass {
         call_.scales, call_.elements, owner,
         [&](std::size_t first, std::size_t count, std::size_t place) {
           call_.Load(call_.dy, first, count, dy.data() + place);
+          call_.Prefetch(call_.dy, first + count, kTile);
           if (!wants_dscale_) return;
           const std::size_t set = call_.sets.OwnerOf(first);
           call_.Load(call_.x, first, count, x.data() + place);
+          call_.Prefetch(call_.x, first + count, kTile);
           std::fill_n(mean.data() + place, count, call_.At(call_.mean, set, 0));
           std::fill_n(rstd.data() + place, count, call_.At(call_.rstd, set, 1));
         },
