@@ -6,19 +6,10 @@
 #include <new>
 #include <utility>
 
+#include "base/sanitized.h"
 #include "kernels/api/per_thread.h"
 
 namespace normgrad::cpu {
-namespace {
-
-// A sanitizer knows the bounds of what was asked for, not of what is kept.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kKeeps = false;
-#else
-constexpr bool kKeeps = true;
-#endif
-
-}  // namespace
 
 /// What a thread has at hand: as many blocks as its work ever has at a time.
 struct Scratch::Kept {
@@ -41,7 +32,7 @@ Scratch::Scratch(std::size_t bytes) {
 }
 
 Scratch::~Scratch() {
-  if (!kKeeps || kept_ == nullptr) return;
+  if (kSanitized || kept_ == nullptr) return;
   const auto empty = std::ranges::find(kept_->blocks, std::size_t{0}, &Block::bytes);
   if (empty != kept_->blocks.end()) *empty = std::move(block_);
 }

@@ -5,16 +5,10 @@
 #include <new>
 
 #include "base/page_pool.h"
+#include "base/sanitized.h"
 
 namespace normgrad {
 namespace {
-
-// A sanitizer knows the bounds of what comes from operator new.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kPooled = false;
-#else
-constexpr bool kPooled = true;
-#endif
 
 // About the tensors of a case that is large enough for the clearing of pages to show.
 constexpr std::size_t kMostKept = std::size_t{512} << 20;
@@ -24,7 +18,7 @@ PagePool& Pool() {
   return pool;
 }
 
-bool IsLarge(std::size_t bytes) { return kPooled && bytes >= PagePool::kPageBytes; }
+bool IsLarge(std::size_t bytes) { return !kSanitized && bytes >= PagePool::kPageBytes; }
 
 std::size_t WholePages(std::size_t bytes) {
   return (bytes + PagePool::kPageBytes - 1) / PagePool::kPageBytes * PagePool::kPageBytes;

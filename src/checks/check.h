@@ -102,7 +102,8 @@ BoundRule RuleFor(const CaseRun& run, double roundoff);
 std::string FirstDifference(const Case& the_case, const DenseTensors& first,
                             const DenseTensors& other, std::string_view other_run);
 
-/// FirstDifference() of `first` and what the last launch of `run` left.
+/// FirstDifference() of `first` and what the last launch of `run` left; of outputs that were other
+/// and then no longer are, that the run wrote on.
 std::string DifferenceFrom(const KeptOutputs& first, const CaseRun& run,
                            std::string_view other_run);
 

@@ -120,18 +120,6 @@ TEST(CaseRun, KnowsWhetherALaunchLeftWhatIsKeptHoweverOftenItIsAsked) {
   EXPECT_FALSE(run.LeftAgain(*kept));
 }
 
-TEST(CaseRun, SeesAnInputThatWasChangedAfterItWasFoundAsItWas) {
-  const Case the_case = LayerCase();
-  CaseRun run(the_case, CpuDevice(), Constant(the_case, 1));
-  for (int i = 0; i < 3; ++i) {
-    run.Launch(Poison::kFirst, /*deterministic=*/false);
-    EXPECT_THAT(run.Damage(), IsEmpty());
-  }
-  run.UseInputs(Constant(the_case, 2));
-  run.Launch(Poison::kFirst, /*deterministic=*/false);
-  EXPECT_THAT(run.Damage(), IsEmpty()) << "other data, another fingerprint";
-}
-
 TEST(CaseRun, FindsMemoryForArgumentsOfAnyDTypeAndShape) {
   Case the_case = FloatCase({4}, {8});
   the_case.changes["x"].shape = Shape{1, 2, 3};

@@ -59,6 +59,22 @@ TEST(CheckMemory, PassesAKernelThatIsRight) {
   EXPECT_EQ(Ask(CheckMemory, the_case, &result).reason, "");
 }
 
+// Inputs that have been found as they were are known by a fingerprint from then on.
+TEST(CaseRun, SeesAnInputChangeThatItHasFoundUnchangedBefore) {
+  const Case the_case = RmsCase();
+  CaseRun run(the_case, FaultyDevice(), FillInputs(the_case, 1));
+  for (const double value : {1, 2}) {
+    run.UseInputs(Constant(the_case, value));
+    for (int i = 0; i < 2; ++i) {
+      run.Launch(Poison::kFirst, /*deterministic=*/false);
+      EXPECT_THAT(run.Damage(), testing::IsEmpty());
+    }
+    const WithFault fault("input-changed");
+    run.Launch(Poison::kFirst, /*deterministic=*/false);
+    EXPECT_THAT(run.Damage(), testing::ElementsAre(HasSubstr("the input was changed")));
+  }
+}
+
 TEST(CheckMemory, NamesTheElementThatIsNearest) {
   const WithFault fault("out-of-bounds");
   Result result;
