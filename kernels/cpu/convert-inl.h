@@ -8,6 +8,7 @@
 #define NORMGRAD_KERNELS_CPU_CONVERT_INL_H_
 #endif
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -15,6 +16,7 @@
 #include <hwy/highway.h>
 
 #include "base/dtype.h"
+#include "kernels/cpu/instruction_set.h"
 #include "kernels/cpu/split.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -180,7 +182,7 @@ struct BFloat16Format {
 
  private:
   /// The bfloat16 nearest to each lane, ties to even, in the upper halves. Integer arithmetic,
-  /// because Highway 1.0.3 truncates and the AVX-512 instruction flushes subnormal numbers.
+  /// because Highway 1.0.3 truncates.
   struct Rounded {
     VU a;
     VU b;
@@ -208,6 +210,32 @@ struct BFloat16Format {
     }
   };
 };
+
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL
+/// The same, rounded by the instruction of AVX512-BF16: 6 instructions to a block instead of 14. It
+/// rounds as we do but takes subnormal numbers for zeros, so that a block with one is left to
+/// arithmetic.
+struct BFloat16InstructionFormat : BFloat16Format {
+  template <StoreKind kKind>
+  static HWY_INLINE void Store(Block v, Element* to) {
+    constexpr int kSubnormal = 0x20;
+    const __mmask16 a = _mm512_fpclass_ps_mask(v.a.raw, kSubnormal);
+    const __mmask16 b = _mm512_fpclass_ps_mask(v.b.raw, kSubnormal);
+    if (HWY_UNLIKELY(!_kortestz_mask16_u8(a, b))) return BFloat16Format::Store<kKind>(v, to);
+    // The intrinsic is for functions whose target has the instruction, and Highway's has not.
+    __m512i halves;
+    asm("vcvtne2ps2bf16 %2, %1, %0" : "=v"(halves) : "v"(v.b.raw), "v"(v.a.raw));
+    const auto pairs = _mm512_permutexvar_epi16(_mm512_load_si512(kPairs.data()), halves);
+    StoreVector<kKind>(hn::Vec<D>{pairs}, D(), to);
+  }
+
+ private:
+  /// Element i of each half, one after the other.
+  alignas(64) static constexpr std::array<Element, 32> kPairs = {
+      0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
+      8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+};
+#endif
 
 /// How many lanes of each vector of a block hold its first elements.
 struct LaneCounts {
@@ -282,7 +310,11 @@ template <class Body>
 HWY_INLINE auto WithFormat(DType dtype, Body body) {
   switch (dtype) {
     case DType::kFloat16: return body(Float16Format());
-    case DType::kBFloat16: return body(BFloat16Format());
+    case DType::kBFloat16:
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL
+      if (UsesBFloat16Instruction()) return body(BFloat16InstructionFormat());
+#endif
+      return body(BFloat16Format());
     default: return body(Float32Format());
   }
 }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Conversions of the CPU kernels, exhaustively, on every target this machine can run.
+// Conversions of the CPU kernels, exhaustively, with every instruction set this machine has.
 #include <bit>
 #include <cmath>
 #include <cstdint>
+#include <string>
+#include <tuple>
 #include <vector>
 
 #undef HWY_TARGET_INCLUDE
@@ -15,31 +17,26 @@
 HWY_BEFORE_NAMESPACE();
 namespace normgrad::cpu::HWY_NAMESPACE {
 
-template <class Format>
-void Convert(const std::uint16_t* from, std::size_t count, float* to) {
-  for (std::size_t i = 0; i < count; i += kBlock) {
-    StoreInMemoryOrder<Format>(Format::Load(from + i), to + i);
-  }
+void WidenAll(DType dtype, const std::uint16_t* from, std::size_t count, float* to) {
+  WithFormat(dtype, [=](auto format) {
+    using Format = decltype(format);
+    if constexpr (sizeof(typename Format::Element) == sizeof *from) {
+      for (std::size_t i = 0; i < count; i += kBlock) {
+        StoreInMemoryOrder<Format>(Format::Load(from + i), to + i);
+      }
+    }
+  });
 }
 
-template <class Format>
-void ConvertBack(const float* from, std::size_t count, std::uint16_t* to) {
-  for (std::size_t i = 0; i < count; i += kBlock) {
-    Format::template Store<StoreKind::kCached>(LoadFromMemoryOrder<Format>(from + i), to + i);
-  }
-}
-
-void WidenFloat16(const std::uint16_t* from, std::size_t count, float* to) {
-  Convert<Float16Format>(from, count, to);
-}
-void WidenBFloat16(const std::uint16_t* from, std::size_t count, float* to) {
-  Convert<BFloat16Format>(from, count, to);
-}
-void NarrowFloat16(const float* from, std::size_t count, std::uint16_t* to) {
-  ConvertBack<Float16Format>(from, count, to);
-}
-void NarrowBFloat16(const float* from, std::size_t count, std::uint16_t* to) {
-  ConvertBack<BFloat16Format>(from, count, to);
+void NarrowAll(DType dtype, const float* from, std::size_t count, std::uint16_t* to) {
+  WithFormat(dtype, [=](auto format) {
+    using Format = decltype(format);
+    if constexpr (sizeof(typename Format::Element) == sizeof *to) {
+      for (std::size_t i = 0; i < count; i += kBlock) {
+        Format::template Store<StoreKind::kCached>(LoadFromMemoryOrder<Format>(from + i), to + i);
+      }
+    }
+  });
 }
 
 }  // namespace normgrad::cpu::HWY_NAMESPACE
@@ -50,36 +47,31 @@ HWY_AFTER_NAMESPACE();
 #include <gtest/gtest.h>
 
 #include "base/dtype.h"
+#include "kernels/cpu/instruction_set.h"
 
 namespace normgrad::cpu {
 namespace {
 
-HWY_EXPORT(WidenFloat16);
-HWY_EXPORT(WidenBFloat16);
-HWY_EXPORT(NarrowFloat16);
-HWY_EXPORT(NarrowBFloat16);
+HWY_EXPORT(WidenAll);
+HWY_EXPORT(NarrowAll);
 
 constexpr std::size_t kPatterns = 1U << 16;
 
-class Conversion : public testing::TestWithParam<std::tuple<DType, std::int64_t>> {
+class Conversion : public testing::TestWithParam<std::tuple<DType, std::string>> {
  protected:
-  void SetUp() override { hwy::SetSupportedTargetsForTest(std::get<1>(GetParam())); }
-  void TearDown() override { hwy::SetSupportedTargetsForTest(0); }
+  void SetUp() override { ASSERT_TRUE(SetInstructionSet(std::get<1>(GetParam()))); }
+  void TearDown() override { SetInstructionSet(""); }
 
   static DType Format() { return std::get<0>(GetParam()); }
 
   static void Widen(const std::vector<std::uint16_t>& from, std::vector<float>* to) {
     to->resize(from.size());
-    Format() == DType::kFloat16
-        ? HWY_DYNAMIC_DISPATCH(WidenFloat16)(from.data(), from.size(), to->data())
-        : HWY_DYNAMIC_DISPATCH(WidenBFloat16)(from.data(), from.size(), to->data());
+    HWY_DYNAMIC_DISPATCH(WidenAll)(Format(), from.data(), from.size(), to->data());
   }
 
   static void Narrow(const std::vector<float>& from, std::vector<std::uint16_t>* to) {
     to->resize(from.size());
-    Format() == DType::kFloat16
-        ? HWY_DYNAMIC_DISPATCH(NarrowFloat16)(from.data(), from.size(), to->data())
-        : HWY_DYNAMIC_DISPATCH(NarrowBFloat16)(from.data(), from.size(), to->data());
+    HWY_DYNAMIC_DISPATCH(NarrowAll)(Format(), from.data(), from.size(), to->data());
   }
 };
 
@@ -131,14 +123,12 @@ TEST_P(Conversion, RoundsToNearestEvenAroundEveryMidpoint) {
   }
 }
 
-std::vector<std::int64_t> Targets() { return hwy::SupportedAndGeneratedTargets(); }
-
 INSTANTIATE_TEST_SUITE_P(Formats, Conversion,
                          testing::Combine(testing::Values(DType::kFloat16, DType::kBFloat16),
-                                          testing::ValuesIn(Targets())),
-                         [](const testing::TestParamInfo<std::tuple<DType, std::int64_t>>& param) {
+                                          testing::ValuesIn(InstructionSets())),
+                         [](const testing::TestParamInfo<std::tuple<DType, std::string>>& param) {
                            return std::string(Name(std::get<0>(param.param))) + "_" +
-                                  hwy::TargetName(std::get<1>(param.param));
+                                  std::get<1>(param.param);
                          });
 
 }  // namespace
