@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 
 namespace normgrad::cpu {
 
@@ -18,5 +19,9 @@ std::size_t ReadCacheBytes(const char* path);
 
 /// Bytes of the third-level cache; 0 when unknown.
 std::size_t LastLevelCacheBytes();
+
+/// Has LastLevelCacheBytes() say `bytes`, or, given nothing, the truth again, so that small tensors
+/// can be made to exceed the cache. Not while kernels run.
+void AssumeLastLevelCache(std::optional<std::size_t> bytes);
 
 }  // namespace normgrad::cpu

@@ -14,10 +14,11 @@
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <hwy/highway.h>
 
 #include "base/layout.h"
 #include "kernels/api/kernel.h"
+#include "kernels/cpu/copy.h"
+#include "kernels/cpu/instruction_set.h"
 #include "kernels/cpu/thread_pool.h"
 
 namespace normgrad {
@@ -190,24 +191,47 @@ inline void ExpectWithin(std::string_view name, const TestTensor& actual, const 
 
 /// Runs `body` once per instruction set this machine has and the kernels were built for.
 template <typename Body>
-void ForEachTarget(Body body) {
-  for (const std::int64_t target : hwy::SupportedAndGeneratedTargets()) {
-    SCOPED_TRACE(hwy::TargetName(target));
-    hwy::SetSupportedTargetsForTest(target);
+void ForEachInstructionSet(Body body) {
+  for (const std::string& name : cpu::InstructionSets()) {
+    SCOPED_TRACE(name);
+    ASSERT_TRUE(cpu::SetInstructionSet(name));
     body();
-    hwy::SetSupportedTargetsForTest(0);
+    cpu::SetInstructionSet("");
   }
 }
 
-/// Runs `call`, a KernelCall, on 1, 2 and 3 threads and expects the same bits.
+/// As long as one lives, tensors are, for all kernels know, not in the caches: they are taken and
+/// written in other ways.
+class FromMemory {
+ public:
+  FromMemory() { cpu::AssumeLastLevelCache(1); }
+  FromMemory(const FromMemory&) = delete;
+  FromMemory& operator=(const FromMemory&) = delete;
+  ~FromMemory() { cpu::AssumeLastLevelCache({}); }
+};
+
+/// ForEachInstructionSet(), and once more from memory.
+template <typename Body>
+void ForEachTarget(Body body) {
+  ForEachInstructionSet(body);
+  SCOPED_TRACE("from memory");
+  const FromMemory tensors;
+  body();
+}
+
+/// Runs `call`, a KernelCall, on 1, 2 and 3 threads, from the caches and from memory, and expects
+/// the same bits.
 inline void ExpectSameBitsOnAllThreads(KernelCall* call) {
   cpu::SetThreads(1);
   call->Run();
   const std::vector<std::byte> alone = call->OutputBytes();
-  for (const unsigned threads : {2, 3}) {
+  for (const unsigned threads : {1, 2, 3}) {
     cpu::SetThreads(threads);
     call->Run();
     EXPECT_TRUE(call->OutputBytes() == alone) << threads << " threads";
+    const FromMemory tensors;
+    call->Run();
+    EXPECT_TRUE(call->OutputBytes() == alone) << threads << " threads, from memory";
   }
   cpu::SetThreads(0);
 }

@@ -71,7 +71,7 @@ std::vector<PlaneCoefficients> SomeCoefficients(std::size_t planes) {
 
 TEST_P(StreamedStores, GiveThePlanesTheSameBytes) {
   const std::vector<PlaneCoefficients> coefficients = SomeCoefficients(kMaxCount);
-  ForEachTarget([&] {
+  ForEachInstructionSet([&] {
     const PlaneKernels kernels = PlaneKernelsFor(GetParam());
     for (const std::size_t plane : {1, 5, 16, 31, 32, 33, 64, 100, 128, 200}) {
       ExpectSameBytes([&](std::size_t count, std::byte* dx, bool stream) {
@@ -86,7 +86,7 @@ TEST_P(StreamedStores, GiveThePlanesTheSameBytes) {
 
 TEST_P(StreamedStores, GiveElementsWithTheirOwnCoefficientsWhatTheirPlanesGet) {
   const std::vector<PlaneCoefficients> coefficients = SomeCoefficients(7);
-  ForEachTarget([&] {
+  ForEachInstructionSet([&] {
     const PlaneKernels kernels = PlaneKernelsFor(GetParam());
     for (const std::size_t plane : {1, 2, 5, 15, 16, 31}) {
       const CoefficientVectors vectors(GetParam(), plane, coefficients, 3 * plane, kMaxCount);
@@ -110,7 +110,7 @@ TEST_P(StreamedStores, GiveElementsWithTheirOwnCoefficientsWhatTheirPlanesGet) {
 }
 
 TEST_P(StreamedStores, GiveShortRowsTheSameBytes) {
-  ForEachTarget([&] {
+  ForEachInstructionSet([&] {
     const RowKernels kernels = LayerNormRowKernels(GetParam());
     constexpr std::size_t kSlots = 3;
     const std::vector<float> gamma(kSlots * RoundUp(kMaxCount, kColumnPadding), 1.5F);
@@ -142,7 +142,7 @@ TEST_P(StreamedStores, GiveShortRowsTheSameBytes) {
 }
 
 TEST_P(StreamedStores, TakePlanesTogetherAsEachAlone) {
-  ForEachTarget([&] {
+  ForEachInstructionSet([&] {
     const PlaneKernels kernels = PlaneKernelsFor(GetParam());
     for (const std::size_t plane : {1, 5, 16, 31, 32, 33, 64, 100}) {
       const std::size_t planes = kMaxCount / plane;
@@ -165,7 +165,7 @@ TEST_P(StreamedStores, TakePlanesTogetherAsEachAlone) {
 }
 
 TEST_P(StreamedStores, GiveTheRowsTheSameBytes) {
-  ForEachTarget([&] {
+  ForEachInstructionSet([&] {
     const RowKernels kernels = LayerNormRowKernels(GetParam());
     const std::vector<float> gamma(RoundUp(kMaxCount, kColumnPadding), 1.5F);
     ExpectSameBytes([&](std::size_t count, std::byte* dx, bool stream) {
@@ -188,7 +188,7 @@ TEST_P(StreamedStores, GiveTheRowsTheSameBytes) {
 }
 
 TEST_P(StreamedStores, TakeRowsTogetherAsEachAlone) {
-  ForEachTarget([&] {
+  ForEachInstructionSet([&] {
     const RowKernels kernels = LayerNormRowKernels(GetParam());
     const std::vector<float> gamma(RoundUp(kMaxCount, kColumnPadding), 1.5F);
     for (const std::size_t rows : {2, 4}) {
