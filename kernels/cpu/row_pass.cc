@@ -156,23 +156,23 @@ class Call {
 
   /// Whether a row, gamma and the column sums together stay in the first-level cache.
   bool FitsFirstLevel(std::size_t cols) const {
-    constexpr std::size_t kFirstLevel = std::size_t{36} << 10;  // three quarters of 48 KiB
+    constexpr std::size_t kFirstLevel = std::size_t{28} << 10;  // of 32 or 48 KiB
     return 2 * cols * dy_.ElementBytes() + (1 + pass_.column_sums) * cols * sizeof(float) <=
            kFirstLevel;
   }
 
   /// Rows of a tile. Several share the loads of gamma and of the column sums, but they and as many
   /// that are fetched must find room. All measured. Where memory brings rows that fit into the
-  /// first-level cache, one is best in float32, and in 16 bits two, unless four are still few
-  /// bytes. Else four: in float32 unless they take more than a quarter of a common second-level
-  /// cache, in 16 bits, where gamma and the sums are more than the rows, unless they take all of
-  /// it. Beyond that two are still better than one, in float32 up to half of that cache.
+  /// first-level cache, one is best, unless four are few bytes in 16 bits. Else four: in float32
+  /// unless they take more than a quarter of a common second-level cache, in 16 bits, where gamma
+  /// and the sums are more than the rows, unless they take all of it. Beyond that two are still
+  /// better than one, in float32 up to half of that cache.
   std::size_t TileRows(std::size_t cols) const {
-    constexpr std::size_t kFewBytes = std::size_t{8} << 10;
+    constexpr std::size_t kFewBytes = std::size_t{4} << 10;
     constexpr std::size_t kSecondLevel = std::size_t{1} << 20;
     const std::size_t row_bytes = 2 * cols * dy_.ElementBytes();
     const bool narrow = dy_.ElementBytes() < sizeof(float);
-    if (stream_ && FitsFirstLevel(cols)) return !narrow ? 1 : 4 * row_bytes <= kFewBytes ? 4 : 2;
+    if (stream_ && FitsFirstLevel(cols)) return narrow && 4 * row_bytes <= kFewBytes ? 4 : 1;
     if (4 * row_bytes <= (narrow ? kSecondLevel : kSecondLevel / 4)) return 4;
     return narrow || 2 * row_bytes <= kSecondLevel / 2 ? 2 : 1;
   }
