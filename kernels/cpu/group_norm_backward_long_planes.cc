@@ -138,7 +138,7 @@ class LongPlanes {
 
   /// How many groups are taken at a time, so that a call of the vector code is worth while where
   /// they are small. Measured: in float32 few elements, for then a processor begins to read a batch
-  /// while it still writes another; in 16 bits, where that is done by TakeSumsBeside(), more.
+  /// while it still writes another; in 16 bits, where TakeSumsBeside() does that, more.
   std::size_t BatchGroups() const {
     const std::size_t elements = SizeOf(tensors_.data.Common()) == 2 ? 2048 : 256;
     return std::max<std::size_t>(
@@ -168,14 +168,17 @@ class LongPlanes {
     Differentiate(before, &scratch);
   }
 
-  /// Whether one group's dx is best written while the next one is read. Measured: of 16-bit data,
-  /// of which a load brings twice the elements, as long as both groups fit into three quarters of a
-  /// common second-level cache and planes are whole blocks.
+  /// Whether one group's dx is best written while the next one is read. Measured: of tensors that
+  /// memory brings, as long as both groups fit into three quarters of a common second-level cache
+  /// and planes are whole blocks; of float32 data not where groups are so small that a processor
+  /// reads ahead of itself.
   bool Overlaps() const {
     constexpr std::size_t kMostBytes = std::size_t{768} << 10;
+    constexpr std::size_t kLeastElements = 2048;
     const std::size_t element_bytes = SizeOf(tensors_.data.Common());
-    return element_bytes == 2 && 4 * e_.group_elements * element_bytes <= kMostBytes &&
-           e_.plane % kMaxBlock == 0 && tensors_.data.InPlace() && tensors_.data.HasDx();
+    return tensors_.data.Streams() && tensors_.data.InPlace() && tensors_.data.HasDx() &&
+           (element_bytes == 2 || e_.group_elements >= kLeastElements) &&
+           4 * e_.group_elements * element_bytes <= kMostBytes && e_.plane % kMaxBlock == 0;
   }
 
   /// Pieces of a group.

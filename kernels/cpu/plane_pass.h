@@ -97,6 +97,8 @@ class PlaneTensors {
   /// Whether no element has to be copied: runs lie in the tensors themselves.
   bool InPlace() const { return in_place_; }
   bool HasDx() const { return dx_.Present(); }
+  /// Whether the tensors are not in the caches, and dx is written past them.
+  bool Streams() const { return stream_; }
 
   /// The longest run there may be of `count` elements: all, where none has to be copied.
   std::size_t RunLimit(std::size_t count) const;
