@@ -137,8 +137,9 @@ class LongPlanes {
   }
 
   /// How many groups are taken at a time, so that a call of the vector code is worth while where
-  /// they are small. Measured: in float32 few elements, for then a processor begins to read a batch
-  /// while it still writes another; in 16 bits, where TakeSumsBeside() does that, more.
+  /// they are small. Measured from memory: in float32 few elements, for then a processor begins to
+  /// read a batch while it still writes another; in 16 bits, where TakeSumsBeside() does that,
+  /// more.
   std::size_t BatchGroups() const {
     const std::size_t elements = SizeOf(tensors_.data.Common()) == 2 ? 2048 : 256;
     return std::max<std::size_t>(

@@ -39,9 +39,9 @@ std::vector<InstructionSet> Choice() {
     std::ranges::transform(name, name.begin(),
                            [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
     constexpr std::string_view kTheirs = "avx3";
-    const bool avx512 = name.starts_with(kTheirs);
-    if (avx512) name.replace(0, kTheirs.size(), "avx512");
-    const bool has_instruction = avx512 && HasBFloat16Instruction();
+    if (name.starts_with(kTheirs)) name.replace(0, kTheirs.size(), "avx512");
+    const bool has_instruction =
+        (target == HWY_AVX3 || target == HWY_AVX3_DL) && HasBFloat16Instruction();
     if (has_instruction && rounding != Rounding::kArithmetic) {
       sets.push_back({name + "_bf16", target, Rounding::kInstruction});
     }

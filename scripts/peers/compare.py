@@ -50,7 +50,7 @@ class Contestant:
         self.name = name
         self.command = command
         self.environment = dict(os.environ, **environment)
-        self.case = None
+        self.said = {}  # the last line of each kind, which restart() repeats
         self.start()
 
     def start(self):
@@ -61,13 +61,17 @@ class Contestant:
     def restart(self):
         """Goes on with its case in another process, whose memory lies elsewhere."""
         self.process.stdin.close()
+        self.process.stdout.close()
         self.process.wait()
         self.start()
-        self.ask(self.case)
+        for line in self.said.values():
+            answer = self.ask(line)
+            if answer != 'ok':
+                sys.exit(f'{self.name}: {line}: {answer}')
 
     def ask(self, line):
-        if line.startswith('case '):
-            self.case = line
+        if line.startswith(('case ', 'threads ')):
+            self.said[line.split()[0]] = line
         try:
             self.process.stdin.write(line + '\n')
             self.process.stdin.flush()
@@ -176,6 +180,9 @@ def main():
     others = [device('baseline', options.baseline)] if options.baseline else []
     peers = [] if options.no_peers else open_peers(options)
     contestants = [ours, *others, *peers]
+    if options.gain:
+        for contestant in (copy, ours):
+            contestant.ask('threads 2')
     copy.ask(f'case copy {COPY_BYTES} float32 float32 float32 {COLD_BYTES // COPY_BYTES + 1} launch')
     columns = ['operator', 'shape', 'data/statistic', 'time µs', 'copy GB/s', 'of copy',
                *(f'{peer.name}: ours is × faster' for peer in contestants[1:])]

@@ -21,7 +21,8 @@ ACL_FUNC_VISIBILITY aclError normgradSetProduct(const char* product);
 ACL_FUNC_VISIBILITY aclError normgradSetThreads(uint32_t threads);
 
 /// Which vector instructions kernels use from now on, by name: "scalar", "ssse3", "sse4", "avx2",
-/// "avx512", …; "" (the default): the widest the processor has. Not while kernels run.
+/// "avx512", "avx512_bf16", …; "" (the default): the widest the processor has. Not while kernels
+/// run.
 /// ACL_ERROR_INVALID_PARAM for a name that this library or this processor does not have.
 ACL_FUNC_VISIBILITY aclError normgradSetInstructionSet(const char* name);
 

@@ -123,6 +123,23 @@ TEST_P(Conversion, RoundsToNearestEvenAroundEveryMidpoint) {
   }
 }
 
+TEST_P(Conversion, RoundsSubnormalNumbersAmongOthers) {
+  // Instructions that flush them are kept from blocks with one, wherever it is.
+  for (const float other : {1.0F, 0.0F, INFINITY, NAN}) {
+    for (const float subnormal : {0x1p-130F, -0x1.8p-127F}) {
+      for (std::size_t place = 0; place < kMaxBlock; ++place) {
+        std::vector<float> values(kMaxBlock, other);
+        values[place] = subnormal;
+        std::vector<std::uint16_t> narrowed;
+        Narrow(values, &narrowed);
+        std::uint16_t golden = 0;
+        Store(Format(), static_cast<double>(subnormal), &golden);
+        ASSERT_EQ(narrowed[place], golden) << place << " beside " << other;
+      }
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Formats, Conversion,
                          testing::Combine(testing::Values(DType::kFloat16, DType::kBFloat16),
                                           testing::ValuesIn(InstructionSets())),

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -27,7 +28,8 @@ inline constexpr double kUnit = 0x1p-24;  // of float32's rounding
 
 inline constexpr DType kF32 = DType::kFloat32, kF16 = DType::kFloat16, kBF16 = DType::kBFloat16;
 
-/// A tensor in an allocation of exactly its storage, so that a sanitizer sees any step outside.
+/// A tensor in an allocation of exactly its storage, so that a sanitizer sees any step outside. As
+/// on a device, it begins with a cache line.
 /// Gaps hold bytes 0xFF, a NaN in every format, which must be neither read nor written.
 class TestTensor {
  public:
@@ -35,7 +37,7 @@ class TestTensor {
       : dtype_(dtype),
         layout_(MakeLayout(kind, shape)),
         bytes_(StorageCount(layout_) * SizeOf(dtype)),
-        storage_(std::make_unique<std::byte[]>(bytes_)) {
+        storage_(static_cast<std::byte*>(::operator new(bytes_, kAlignment))) {
     Poison();
   }
 
@@ -81,10 +83,15 @@ class TestTensor {
   }
 
  private:
+  static constexpr std::align_val_t kAlignment{64};
+  struct Free {
+    void operator()(std::byte* storage) const { ::operator delete(storage, kAlignment); }
+  };
+
   DType dtype_;
   Layout layout_;
   std::size_t bytes_;
-  std::unique_ptr<std::byte[]> storage_;
+  std::unique_ptr<std::byte[], Free> storage_;
 };
 
 /// One call of a kernel into poisoned outputs, with a poisoned workspace of exactly the size it
