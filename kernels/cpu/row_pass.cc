@@ -168,7 +168,7 @@ class Call {
   /// and the sums are more than the rows, unless they take all of it. Beyond that two are still
   /// better than one, in float32 up to half of that cache.
   std::size_t TileRows(std::size_t cols) const {
-    constexpr std::size_t kFewBytes = std::size_t{4} << 10;
+    constexpr std::size_t kFewBytes = std::size_t{6} << 10;
     constexpr std::size_t kSecondLevel = std::size_t{1} << 20;
     const std::size_t row_bytes = 2 * cols * dy_.ElementBytes();
     const bool narrow = dy_.ElementBytes() < sizeof(float);

@@ -193,11 +193,11 @@ class NormKernel : public testing::TestWithParam<NormDTypes> {};
 
 TEST_P(NormKernel, IsRightForEveryLengthOfRows) {
   // Around one and two vectors of 16, the widest there are; blocks are two of them. Four rows of up
-  // to 256 columns, and of more than the first-level cache has room for, are taken at once if
+  // to 384 columns, and of more than the first-level cache has room for, are taken at once if
   // memory brings them.
   for (const std::int64_t r :
        {1,   8,   15,  16,  17,  31,   32,   33,   63,   64,   65,   95,   97,   127, 128,
-        129, 144, 192, 256, 288, 1000, 1433, 1434, 1440, 1792, 1793, 1824, 4096, 4099}) {
+        129, 144, 192, 384, 416, 1000, 1433, 1434, 1440, 1792, 1793, 1824, 4096, 4099}) {
     for (const std::int64_t a : {1, 2, 15, 16, 31, 32, 1100}) {
       if (a * r > 150'000) continue;
       SCOPED_TRACE(fmt::format("A={}, R={}", a, r));
