@@ -10,8 +10,9 @@ Needs a release build. Peers that are not installed have empty columns; one whos
 differ from ours by more than 2 % is called wrong. Every round times the copy and
 every contestant once, one after the other; a ratio is taken within its round, and the table shows the
 median over the rounds and, in brackets, the least and the most. Ours and the copy are new processes in every
-round, for where the memory of a process lies makes 4 % and more. Large shapes are cold: tensors rotate
-over more memory than caches hold. Small ones are hot, and ours is phase 1 and phase 2 and the wait.
+round: in another process the same library is up to 4 % faster or slower, for as long as that process lives.
+Large shapes are cold: tensors rotate over more memory than caches hold. Small ones are hot, and ours is phase 1
+and phase 2 and the wait.
 """
 import argparse
 import os
@@ -212,9 +213,10 @@ def main():
             running.append(contestant)
         times = {contestant: [] for contestant in [copy, *running]}
         gains = []
-        for _ in range(options.rounds):
-            for contestant in (copy, ours, *others):
-                contestant.restart()
+        for number in range(options.rounds):
+            if number > 0:
+                for contestant in (copy, ours, *others):
+                    contestant.restart()
             for contestant, measured in times.items():
                 measured.append(contestant.time(options.seconds))
             if options.gain:
