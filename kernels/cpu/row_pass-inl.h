@@ -56,13 +56,15 @@ HWY_INLINE Block LoadPart(const typename Format::Element* from, std::size_t coun
   return Format::Load(tail.Read(from, count));
 }
 
-/// Lane by lane, the sums of a row over its columns.
+/// Lane by lane, the sums of a row over its columns. Loops over them are unrolled by hand: gcc 12
+/// else does so too late to keep them in registers, and stores them for every block.
 template <class Policy>
 struct LaneSums {
   VF a[Policy::kRowSums];  // of the first vector of every block
   VF b[Policy::kRowSums];  // of the second
 
   HWY_INLINE LaneSums() {
+#pragma GCC unroll kMaxSums
     for (std::size_t i = 0; i < Policy::kRowSums; ++i) a[i] = b[i] = hn::Zero(DF());
   }
 
@@ -78,9 +80,17 @@ struct LaneSums {
                            const Block& gamma, const VF (&statistics)[Policy::kStatistics]) {
     const LaneSums before = *this;
     Add(dy, x, gamma, statistics);
+#pragma GCC unroll kMaxSums
     for (std::size_t i = 0; i < Policy::kRowSums; ++i) {
       a[i] = hn::IfThenElse(hn::FirstN(DF(), lanes.a), a[i], before.a[i]);
       b[i] = hn::IfThenElse(hn::FirstN(DF(), lanes.b), b[i], before.b[i]);
+    }
+  }
+
+  HWY_INLINE void StoreTotals(std::array<float, kMaxSums>* totals) const {
+#pragma GCC unroll kMaxSums
+    for (std::size_t i = 0; i < Policy::kRowSums; ++i) {
+      (*totals)[i] = hn::GetLane(hn::SumOfLanes(DF(), hn::Add(a[i], b[i])));
     }
   }
 };
@@ -106,9 +116,7 @@ void SumRows(RowTile& tile) {
                        LoadPart<Format>(rows.x[r] + c, cols - c, tile.readable),
                        Float32Format::Load(gamma + c), rows.statistics[r]);
     }
-    for (std::size_t i = 0; i < Policy::kRowSums; ++i) {
-      tile.sums[r][i] = hn::GetLane(hn::SumOfLanes(DF(), hn::Add(sums[r].a[i], sums[r].b[i])));
-    }
+    sums[r].StoreTotals(&tile.sums[r]);
   }
 }
 
@@ -139,11 +147,67 @@ struct ColumnSums {
   }
 };
 
+/// What FinishRows() does beside its own work: it fetches what the tile says is next.
+template <class Format, std::size_t kRows>
+class FetchBeside {
+ public:
+  HWY_INLINE explicit FetchBeside(const RowTile& tile)
+      : dy_(Elements<Format>(tile.dy[0]) + tile.next),
+        x_(Elements<Format>(tile.x[0]) + tile.next),
+        wanted_(tile.next != 0) {}
+
+  /// Beside the block of row `r` from column `c` on, where gamma is as given.
+  HWY_INLINE void Take(std::size_t r, std::size_t c, const Block&) const {
+    if (!wanted_) return;
+    const std::size_t ahead = c * kRows + r * kBlock;
+    Prefetch<Format>(dy_ + ahead);
+    Prefetch<Format>(x_ + ahead);
+  }
+
+  /// Beside the last `count` columns, fewer than a block.
+  HWY_INLINE void TakePart(std::size_t /*c*/, std::size_t /*count*/, const Block&) const {}
+
+  HWY_INLINE void Finish() const {}
+
+ private:
+  const typename Format::Element* dy_;
+  const typename Format::Element* x_;
+  bool wanted_;
+};
+
+/// Or it sums up another row of as many columns, to the same gamma.
+template <class Policy, class Format>
+class SumBeside {
+ public:
+  HWY_INLINE explicit SumBeside(RowTile& tile) : tile_(tile), rows_(tile) {}
+
+  HWY_INLINE void Take(std::size_t, std::size_t c, const Block& gamma) {
+    Prefetch<Format>(rows_.dy[0] + c + kFetchAhead<Format>);
+    Prefetch<Format>(rows_.x[0] + c + kFetchAhead<Format>);
+    sums_.Add(Format::Load(rows_.dy[0] + c), Format::Load(rows_.x[0] + c), gamma,
+              rows_.statistics[0]);
+  }
+
+  HWY_INLINE void TakePart(std::size_t c, std::size_t count, const Block& gamma) {
+    sums_.AddFirst(LanesOf<Format>(count), LoadPart<Format>(rows_.dy[0] + c, count, tile_.readable),
+                   LoadPart<Format>(rows_.x[0] + c, count, tile_.readable), gamma,
+                   rows_.statistics[0]);
+  }
+
+  HWY_INLINE void Finish() const { sums_.StoreTotals(&tile_.sums[0]); }
+
+ private:
+  RowTile& tile_;
+  TileRows<Policy, Format, 1> rows_;
+  LaneSums<Policy> sums_;
+};
+
 /// What becomes of the dx of a tile.
 enum class DxKind { kNone, kCached, kStreamed, kCollected };
 
-template <class Policy, class Format, std::size_t kRows, DxKind kDx>
-void FinishRows(const RowTile& tile) {
+/// `of_beside`: the tile that Beside is made of.
+template <class Policy, class Format, std::size_t kRows, DxKind kDx, class Beside, class Tile>
+void FinishRows(const RowTile& tile, Tile& of_beside) {
   static_assert(kDx != DxKind::kCollected || kRows == 1);
   using Element = typename Format::Element;
   constexpr auto kStore = kDx == DxKind::kStreamed ? StoreKind::kStreamed : StoreKind::kCached;
@@ -159,7 +223,6 @@ void FinishRows(const RowTile& tile) {
   for (std::size_t i = 0; i < Policy::kColumnSums; ++i) column_sums[i] = tile.column_sums[i];
   const float* const gamma = tile.gamma;
   const std::size_t cols = tile.cols;
-  const std::size_t next = tile.next;
   CollectedOutput<Element, kBlock> collected(dx[0], true);  // for kCollected
   const auto gradient = [&](std::size_t r, const Block& dy, const Block& x, const Block& of_gamma)
                             HWY_ATTR -> Block {
@@ -167,18 +230,15 @@ void FinishRows(const RowTile& tile) {
             Policy::Gradient(dy.b, x.b, of_gamma.b, rows.statistics[r], means[r])};
   };
 
+  Beside beside(of_beside);
   std::size_t c = 0;
   for (; c + kBlock <= cols; c += kBlock) {
     const Block gamma_block = Float32Format::Load(gamma + c);
     ColumnSums<Policy> columns(column_sums, c);
     for (std::size_t r = 0; r < kRows; ++r) {
+      beside.Take(r, c, gamma_block);
       const Block dy_block = Format::Load(rows.dy[r] + c);
       const Block x_block = Format::Load(rows.x[r] + c);
-      if (next != 0) {
-        const std::size_t ahead = next + c * kRows + r * kBlock;
-        Prefetch<Format>(rows.dy[0] + ahead);
-        Prefetch<Format>(rows.x[0] + ahead);
-      }
       columns.Add(dy_block, x_block, rows.statistics[r]);
       if constexpr (kDx == DxKind::kCollected) {
         Format::template Store<StoreKind::kCached>(gradient(r, dy_block, x_block, gamma_block),
@@ -195,6 +255,7 @@ void FinishRows(const RowTile& tile) {
     const std::size_t count = cols - c;
     const Block gamma_block = Float32Format::Load(gamma + c);
     ColumnSums<Policy> columns(column_sums, c);  // with room for what does not exist
+    beside.TakePart(c, count, gamma_block);
     for (std::size_t r = 0; r < kRows; ++r) {
       const Block dy_block = LoadPart<Format>(rows.dy[r] + c, count, tile.readable);
       const Block x_block = LoadPart<Format>(rows.x[r] + c, count, tile.readable);
@@ -212,6 +273,7 @@ void FinishRows(const RowTile& tile) {
     columns.Store(column_sums, c);
   }
   if constexpr (kDx == DxKind::kCollected) collected.Finish();
+  beside.Finish();
 }
 
 /// Calls body with the number of rows of the tile, as a constant.
@@ -226,6 +288,11 @@ HWY_INLINE void WithRows(const RowTile& tile, Body body) {
 template <class Policy, class Format>
 void Sum(RowTile& tile) {
   WithRows(tile, [&](auto rows) { SumRows<Policy, Format, rows()>(tile); });
+}
+
+template <class Policy, class Format, std::size_t kRows, DxKind kDx>
+void FinishRows(const RowTile& tile) {
+  FinishRows<Policy, Format, kRows, kDx, FetchBeside<Format, kRows>>(tile, tile);
 }
 
 template <class Policy, class Format, DxKind kDx>
@@ -250,6 +317,13 @@ void Finish(const RowTile& tile) {
   for (std::size_t r = 0; r < tile.rows; ++r) {
     FinishRows<Policy, Format, 1, DxKind::kCollected>(RowOf(tile, r));
   }
+}
+
+template <class Policy, class Format>
+void FinishAndSum(const RowTile& row, RowTile& next) {
+  using Beside = SumBeside<Policy, Format>;
+  IsAligned(row) ? FinishRows<Policy, Format, 1, DxKind::kStreamed, Beside>(row, next)
+                 : FinishRows<Policy, Format, 1, DxKind::kCollected, Beside>(row, next);
 }
 
 template <class Data>
@@ -286,8 +360,13 @@ template <class Policy>
 RowKernels RowKernelsFor(DType data) {
   return WithFormat(data, [](auto format) -> RowKernels {
     using Data = decltype(format);
-    return {&Sum<Policy, Data>, &Finish<Policy, Data>, &RunShortRows<Policy, Data>,
-            kMostShortCols,     &LoadScale<Data>,      &StoreSums<Data>};
+    return {&Sum<Policy, Data>,
+            &Finish<Policy, Data>,
+            &FinishAndSum<Policy, Data>,
+            &RunShortRows<Policy, Data>,
+            kMostShortCols,
+            &LoadScale<Data>,
+            &StoreSums<Data>};
   });
 }
 

@@ -154,25 +154,14 @@ class Call {
     }
   }
 
-  /// Whether a row, gamma and the column sums together stay in the first-level cache.
-  bool FitsFirstLevel(std::size_t cols) const {
-    constexpr std::size_t kFirstLevel = std::size_t{28} << 10;  // of 32 or 48 KiB
-    return 2 * cols * dy_.ElementBytes() + (1 + pass_.column_sums) * cols * sizeof(float) <=
-           kFirstLevel;
-  }
-
-  /// Rows of a tile. Several share the loads of gamma and of the column sums, but they and as many
-  /// that are fetched must find room. All measured. Where memory brings rows that fit into the
-  /// first-level cache, one is best, unless four are few bytes in 16 bits. Else four: in float32
-  /// unless they take more than a quarter of a common second-level cache, in 16 bits, where gamma
-  /// and the sums are more than the rows, unless they take all of it. Beyond that two are still
-  /// better than one, in float32 up to half of that cache.
+  /// Rows of a tile. Several share the loads of gamma and of the column sums, but they must find
+  /// room in a cache. All measured: four, in float32 unless they take more than a quarter of a
+  /// common second-level cache, in 16 bits, where gamma and the sums are more than the rows, unless
+  /// they take all of it. Beyond that two are still better than one, in float32 up to half of it.
   std::size_t TileRows(std::size_t cols) const {
-    constexpr std::size_t kFewBytes = std::size_t{6} << 10;
     constexpr std::size_t kSecondLevel = std::size_t{1} << 20;
     const std::size_t row_bytes = 2 * cols * dy_.ElementBytes();
     const bool narrow = dy_.ElementBytes() < sizeof(float);
-    if (stream_ && FitsFirstLevel(cols)) return narrow && 4 * row_bytes <= kFewBytes ? 4 : 1;
     if (4 * row_bytes <= (narrow ? kSecondLevel : kSecondLevel / 4)) return 4;
     return narrow || 2 * row_bytes <= kSecondLevel / 2 ? 2 : 1;
   }
@@ -180,6 +169,7 @@ class Call {
   /// A tile of columns [first, first + count), of which only the rows are missing.
   RowTile TileOf(std::size_t first, std::size_t count, std::size_t part) const {
     RowTile tile;
+    tile.rows = 1;
     tile.cols = count;
     tile.gamma = gamma_sorted_ + first;
     for (std::size_t i = 0; i < pass_.column_sums; ++i) {
@@ -213,8 +203,6 @@ class Call {
   template <typename Visit>
   void ForEachTile(std::size_t first_row, std::size_t end_row, std::size_t first, std::size_t count,
                    std::size_t part, Visit visit) {
-    // Short rows are fetched some more elements ahead, for memory to have the time it needs.
-    const std::size_t ahead = FitsFirstLevel(count) ? 1024 : 0;
     const std::size_t bytes = count * dy_.ElementBytes();
     const Scratch scratch(dense_ ? 0 : 3 * kMaxTileRows * bytes);
     RowTile tile = TileOf(first, count, part);
@@ -222,9 +210,6 @@ class Call {
     for (std::size_t row = first_row; row < end_row; row += tile.rows) {
       tile.rows = row + tile_rows <= end_row ? tile_rows : 1;
       PointAt(row, first, scratch.data(), &tile);
-      // Behind a part, too: a thread's next part is the next one, mostly.
-      const bool fetch = stream_ && adjacent_ && count == cols_ && row + 2 * tile.rows <= rows_;
-      tile.next = fetch ? tile.rows * cols_ + ahead : 0;
       visit(tile, row);
       for (std::size_t r = 0; !dense_ && dx_.Present() && r < tile.rows; ++r) {
         dx_.Write(row + r, first, count, scratch.data() + (2 * kMaxTileRows + r) * bytes);
@@ -242,17 +227,41 @@ class Call {
     const std::size_t first = part * plan_.part_rows;
     const std::size_t end = std::min(rows_, first + plan_.part_rows);
     if (AreShort()) return TakeShortRows(first, end, part);
+    if (Overlaps()) return TakeOverlapped(first, end, part);
     ForEachTile(first, end, 0, cols_, part, [&](RowTile& tile, std::size_t) {
       if (dx_.Present()) {
         kernels_.sum(tile);
-        for (std::size_t r = 0; r < tile.rows; ++r) {
-          for (std::size_t i = 0; i < pass_.row_sums; ++i) {
-            tile.sums[r][i] = Mean(static_cast<double>(tile.sums[r][i]));
-          }
-        }
+        TakeMeans(&tile);
       }
       kernels_.finish(tile);
     });
+  }
+
+  void TakeMeans(RowTile* tile) const {
+    for (std::size_t r = 0; r < tile->rows; ++r) {
+      for (std::size_t i = 0; i < pass_.row_sums; ++i) {
+        tile->sums[r][i] = Mean(static_cast<double>(tile->sums[r][i]));
+      }
+    }
+  }
+
+  /// Whether one row's dx is best written while the next one is read: where memory brings them.
+  bool Overlaps() const { return stream_ && dense_ && dx_.Present(); }
+
+  /// Rows [first, end), each finished while the next one is summed up. One at a time: two share the
+  /// loads of gamma and of the column sums, but take registers, and places in the first-level
+  /// cache, that are not there.
+  void TakeOverlapped(std::size_t first, std::size_t end, std::size_t part) {
+    std::array<RowTile, 2> rows;
+    rows.fill(TileOf(0, cols_, part));
+    for (std::size_t row = first; row < end; ++row) {
+      RowTile& next = rows[row % 2];
+      PointAt(row, 0, nullptr, &next);
+      row == first ? kernels_.sum(next) : kernels_.finish_and_sum(rows[(row + 1) % 2], next);
+      TakeMeans(&next);
+    }
+    kernels_.finish(rows[(end + 1) % 2]);
+    hwy::FlushStream();
   }
 
   /// Whether rows are best taken many at a time. Measured: short ones, and longer ones of which the

@@ -10,7 +10,7 @@
 
 /// The pass that layer norm and RMS norm share: every row of dy and x is read once from memory,
 /// first for its sums over the columns, then, now in cache, for its dx and its share of the sums
-/// over the rows, while memory brings the rows after it. An operator is a small policy
+/// over the rows, while the row after it is read for its own. An operator is a small policy
 /// (row_pass-inl.h) and a call of RunRowPass().
 namespace normgrad::cpu {
 
@@ -62,6 +62,9 @@ struct ShortRows {
 struct RowKernels {
   void (*sum)(RowTile& tile);           // sets sums
   void (*finish)(const RowTile& tile);  // writes dx where it is wanted, adds to column_sums
+  /// finish() of one row, whose dx is wanted and streamed, and sum() of another with as many
+  /// columns and the same gamma, so that memory is read while it is written.
+  void (*finish_and_sum)(const RowTile& row, RowTile& next);
   /// All of that for many rows at once.
   void (*short_rows)(const ShortRows& rows);
   std::size_t most_short_cols;

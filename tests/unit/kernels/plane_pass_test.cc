@@ -7,6 +7,7 @@
 #include <cstring>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -233,6 +234,41 @@ TEST_P(StreamedStores, TakeRowsTogetherAsEachAlone) {
         EXPECT_EQ(together, without_dx) << rows << " rows";
       });
     }
+  });
+}
+
+TEST_P(StreamedStores, SumTheNextRowBesideAsAlone) {
+  ForEachInstructionSet([&] {
+    const RowKernels kernels = LayerNormRowKernels(GetParam());
+    std::vector<float> gamma(RoundUp(kMaxCount, kColumnPadding));
+    for (std::size_t i = 0; i < gamma.size(); ++i) gamma[i] = 1.5F - static_cast<float>(i % 7);
+    ExpectSameBytes([&](std::size_t count, std::byte* dx, bool beside) {
+      std::vector<float> sums(2 * gamma.size());
+      RowTile row;
+      row.rows = 1;
+      row.cols = count;
+      row.dy[0] = dy_.data();
+      row.x[0] = x_.data();
+      row.dx[0] = dx;
+      row.statistics[0] = {0.5, 2};
+      row.sums[0] = {0.25, 0.75};
+      row.gamma = gamma.data();
+      row.column_sums = {sums.data(), sums.data() + gamma.size()};
+      row.stream = true;
+      if (!beside) return kernels.finish(row);
+      RowTile next = row;
+      std::swap(next.dy, next.x);  // something else
+      next.statistics[0] = {1.5, 0.25};
+      RowTile alone = next;
+      kernels.sum(alone);
+      kernels.finish_and_sum(row, next);
+      EXPECT_EQ(next.sums[0], alone.sums[0]) << count << " elements";
+      std::vector<float> expected(sums.size());
+      row.column_sums = {expected.data(), expected.data() + gamma.size()};
+      row.dx = {};
+      kernels.finish(row);
+      EXPECT_EQ(sums, expected) << count << " elements";
+    });
   });
 }
 
