@@ -295,13 +295,6 @@ HWY_INLINE void Prefetch(const typename Format::Element* block) {
   for (std::size_t i = 0; i < kBlock; i += kLine) __builtin_prefetch(block + i, 0, kSecondLevel);
 }
 
-/// How many elements ahead of its loads a loop fetches that finishes one thing while it reads the
-/// next: such loads fill the queue of a core long before memory has brought them. A page of 4 KiB,
-/// because processors that fetch ahead on their own do not go on into the next.
-template <class Format>
-inline constexpr std::size_t kFetchAhead = (std::size_t{4} << 10) /
-                                           sizeof(typename Format::Element);
-
 /// Part of a block, for where nothing behind its last element may be touched. The rest is zeros.
 template <class Format>
 struct Tail {

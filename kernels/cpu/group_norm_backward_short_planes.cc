@@ -163,7 +163,7 @@ class ShortPlanes {
         tile.readable = run.spare >= kMaxBlock;
         tile.stream = run.stream;
         // Of the next group, which is the next row, too.
-        tile.next = run.stream && run.spare >= e_.group_elements ? e_.group_elements : 0;
+        tile.ahead = run.stream && run.spare >= e_.group_elements ? e_.group_elements : 0;
         tile.gamma = gamma_ + g * plan_.padded + c;
         for (std::size_t i = 0; i < kMaxSums; ++i) {
           tile.column_sums[i] = Sums(sample_part, i, g) + c;

@@ -284,14 +284,15 @@ void UniformGradient(const PlaneRun& run, std::size_t plane,
 template <class Format>
 void SumsBeside(const PlaneRun& next, std::size_t plane, const PlaneCoefficients* of_next,
                 PlaneSums* sums, const PlaneRun& run, const PlaneCoefficients* coefficients) {
+  constexpr std::size_t kAhead = kFetchAheadBytes / sizeof(typename Format::Element);
   for (std::size_t first = 0; first < run.count; first += plane) {
     const auto* const dy = Elements<Format>(next.dy) + first;
     const auto* const x = Elements<Format>(next.x) + first;
     SumsOfPlane<Format> of_plane(*of_next++);
     const std::size_t done = GradientOfRun<Format>(
         PlaneAt<Format>(run, first, plane), Uniform(*coefficients++), [&](std::size_t i) HWY_ATTR {
-          Prefetch<Format>(dy + i + kFetchAhead<Format>);
-          Prefetch<Format>(x + i + kFetchAhead<Format>);
+          Prefetch<Format>(dy + i + kAhead);
+          Prefetch<Format>(x + i + kAhead);
           of_plane.Add(dy + i, x + i);
         });
     of_plane.Add(dy, x, done, plane, IsReadable(next, first, plane));

@@ -56,8 +56,8 @@ HWY_INLINE Block LoadPart(const typename Format::Element* from, std::size_t coun
   return Format::Load(tail.Read(from, count));
 }
 
-/// Lane by lane, the sums of a row over its columns. Loops over them are unrolled by hand: gcc 12
-/// else does so too late to keep them in registers, and stores them for every block.
+/// Lane by lane, the sums of a row over its columns. gcc 12 is told
+/// to unroll the loops over them; else it does so too late, and stores the sums for every block.
 template <class Policy>
 struct LaneSums {
   VF a[Policy::kRowSums];  // of the first vector of every block
@@ -147,45 +147,42 @@ struct ColumnSums {
   }
 };
 
-/// What FinishRows() does beside its own work: it fetches what the tile says is next.
-template <class Format, std::size_t kRows>
+/// What FinishRows() does beside its own work: it fetches what the tile says is ahead.
+template <class Policy, class Format, std::size_t kRows>
 class FetchBeside {
  public:
-  HWY_INLINE explicit FetchBeside(const RowTile& tile)
-      : dy_(Elements<Format>(tile.dy[0]) + tile.next),
-        x_(Elements<Format>(tile.x[0]) + tile.next),
-        wanted_(tile.next != 0) {}
+  HWY_INLINE explicit FetchBeside(const RowTile& tile) : rows_(tile), ahead_(tile.ahead) {}
 
   /// Beside the block of row `r` from column `c` on, where gamma is as given.
-  HWY_INLINE void Take(std::size_t r, std::size_t c, const Block&) const {
-    if (!wanted_) return;
-    const std::size_t ahead = c * kRows + r * kBlock;
-    Prefetch<Format>(dy_ + ahead);
-    Prefetch<Format>(x_ + ahead);
+  HWY_INLINE void Take(std::size_t r, std::size_t c, const Block& /*gamma*/) const {
+    if (ahead_ == 0) return;
+    Prefetch<Format>(rows_.dy[r] + c + ahead_);
+    Prefetch<Format>(rows_.x[r] + c + ahead_);
   }
 
   /// Beside the last `count` columns, fewer than a block.
-  HWY_INLINE void TakePart(std::size_t /*c*/, std::size_t /*count*/, const Block&) const {}
+  HWY_INLINE void TakePart(std::size_t /*c*/, std::size_t /*count*/, const Block& /*gamma*/) const {
+  }
 
   HWY_INLINE void Finish() const {}
 
  private:
-  const typename Format::Element* dy_;
-  const typename Format::Element* x_;
-  bool wanted_;
+  TileRows<Policy, Format, kRows> rows_;
+  std::size_t ahead_;
 };
 
 /// Or it sums up another row of as many columns, to the same gamma.
 template <class Policy, class Format>
 class SumBeside {
  public:
-  HWY_INLINE explicit SumBeside(RowTile& tile) : tile_(tile), rows_(tile) {}
+  HWY_INLINE explicit SumBeside(RowTile& tile) : tile_(tile), rows_(tile), ahead_(tile.ahead) {}
 
-  HWY_INLINE void Take(std::size_t, std::size_t c, const Block& gamma) {
-    Prefetch<Format>(rows_.dy[0] + c + kFetchAhead<Format>);
-    Prefetch<Format>(rows_.x[0] + c + kFetchAhead<Format>);
-    sums_.Add(Format::Load(rows_.dy[0] + c), Format::Load(rows_.x[0] + c), gamma,
-              rows_.statistics[0]);
+  HWY_INLINE void Take(std::size_t /*r*/, std::size_t c, const Block& gamma) {
+    const auto* const dy = rows_.dy[0] + c;
+    const auto* const x = rows_.x[0] + c;
+    Prefetch<Format>(dy + ahead_);  // of what is loaded now, where nothing is ahead
+    Prefetch<Format>(x + ahead_);
+    sums_.Add(Format::Load(dy), Format::Load(x), gamma, rows_.statistics[0]);
   }
 
   HWY_INLINE void TakePart(std::size_t c, std::size_t count, const Block& gamma) {
@@ -200,12 +197,13 @@ class SumBeside {
   RowTile& tile_;
   TileRows<Policy, Format, 1> rows_;
   LaneSums<Policy> sums_;
+  std::size_t ahead_;
 };
 
 /// What becomes of the dx of a tile.
 enum class DxKind { kNone, kCached, kStreamed, kCollected };
 
-/// `of_beside`: the tile that Beside is made of.
+/// `of_beside`: the tile that Beside is made of, here, where its vectors stay in registers.
 template <class Policy, class Format, std::size_t kRows, DxKind kDx, class Beside, class Tile>
 void FinishRows(const RowTile& tile, Tile& of_beside) {
   static_assert(kDx != DxKind::kCollected || kRows == 1);
@@ -292,7 +290,7 @@ void Sum(RowTile& tile) {
 
 template <class Policy, class Format, std::size_t kRows, DxKind kDx>
 void FinishRows(const RowTile& tile) {
-  FinishRows<Policy, Format, kRows, kDx, FetchBeside<Format, kRows>>(tile, tile);
+  FinishRows<Policy, Format, kRows, kDx, FetchBeside<Policy, Format, kRows>>(tile, tile);
 }
 
 template <class Policy, class Format, DxKind kDx>

@@ -166,11 +166,15 @@ class Call {
     return narrow || 2 * row_bytes <= kSecondLevel / 2 ? 2 : 1;
   }
 
-  /// A tile of columns [first, first + count), of which only the rows are missing.
+  /// A tile of one row, columns [first, first + count), of which only the row is missing.
   RowTile TileOf(std::size_t first, std::size_t count, std::size_t part) const {
     RowTile tile;
     tile.rows = 1;
     tile.cols = count;
+    // Where rows are read once. Behind the last row of a part, too: a thread's next part is the
+    // next one, mostly.
+    const bool once = stream_ && adjacent_ && count == cols_ && (Overlaps() || !dx_.Present());
+    tile.ahead = once ? kFetchAheadBytes / dy_.ElementBytes() : 0;
     tile.gamma = gamma_sorted_ + first;
     for (std::size_t i = 0; i < pass_.column_sums; ++i) {
       tile.column_sums[i] = ColumnSums(i, part, first);

@@ -10,8 +10,8 @@
 
 /// The pass that layer norm and RMS norm share: every row of dy and x is read once from memory,
 /// first for its sums over the columns, then, now in cache, for its dx and its share of the sums
-/// over the rows, while the row after it is read for its own. An operator is a small policy
-/// (row_pass-inl.h) and a call of RunRowPass().
+/// over the rows; where memory brings the rows, while the one after it is read for its own sums. An
+/// operator is a small policy (row_pass-inl.h) and a call of RunRowPass().
 namespace normgrad::cpu {
 
 inline constexpr std::size_t kMaxTileRows = 4;
@@ -24,8 +24,7 @@ struct RowTile {
   std::array<const std::byte*, kMaxTileRows> dy{};
   std::array<const std::byte*, kMaxTileRows> x{};
   std::array<std::byte*, kMaxTileRows> dx{};  // null where it is not wanted
-  // Elements from dy[0] and x[0] to as much of either, which is to be fetched; 0 for none.
-  std::size_t next = 0;
+  std::size_t ahead = 0;  // elements ahead of its loads from dy and x to fetch, 0 for nothing
   std::array<std::array<float, kMaxSums>, kMaxTileRows> statistics{};
   std::array<std::array<float, kMaxSums>, kMaxTileRows> sums{};  // over the columns; later means
   const float* gamma = nullptr;                                  // processing order, padded

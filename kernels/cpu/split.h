@@ -29,4 +29,9 @@ inline bool ExceedsCaches(std::size_t bytes) {
   return bytes > (known > 0 ? known : kCommon) / 2;
 }
 
+/// How far ahead of its loads a loop fetches that reads one thing while it finishes another: such
+/// loads fill the queue of a core long before memory has brought them. A page, because processors
+/// that fetch ahead on their own do not go on into the next.
+inline constexpr std::size_t kFetchAheadBytes = std::size_t{4} << 10;
+
 }  // namespace normgrad::cpu

@@ -66,7 +66,7 @@ class Bench:
         """Seconds of a launch, and of a copy that moves as many bytes."""
         size = compulsory_bytes(op, shape, data)
         # One set stays in the caches if it can; several that do not fit do not.
-        sets = 1 if size < COLD_BYTES // 16 else max(2, -(-COLD_BYTES // size)) if size < 1 << 31 else 1
+        sets = 1 if size < COLD_BYTES // 15 else max(2, -(-COLD_BYTES // size)) if size < 1 << 31 else 1
         for who in (self.ours, self.copy):
             who.ask(f'threads {threads}')
         answer = self.ours.ask(f'case {op} {shape} {data} {statistic_of(op, data)} {data} {sets} launch')

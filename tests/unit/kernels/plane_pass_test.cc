@@ -212,14 +212,14 @@ TEST_P(StreamedStores, TakeRowsTogetherAsEachAlone) {
           tile.statistics[r] = {0.5F + static_cast<float>(r), 2};
         }
         tile.column_sums = {together.data(), together.data() + gamma.size()};
-        tile.next = 1;  // of which nothing is to be seen
+        tile.ahead = 1;  // of which nothing is to be seen
         kernels.sum(tile);
         for (std::size_t r = 0; r < rows; ++r) {
           RowTile row = RowOf(tile, r);
           row.dx[0] = dx_alone.data() + r * bytes;
           row.column_sums = {alone.data(), alone.data() + gamma.size()};
           row.stream = false;
-          row.next = 0;
+          row.ahead = 0;
           kernels.sum(row);
           EXPECT_EQ(row.sums[0], tile.sums[r]) << r << " of " << rows;
           kernels.finish(row);
@@ -254,6 +254,8 @@ TEST_P(StreamedStores, SumTheNextRowBesideAsAlone) {
       row.sums[0] = {0.25, 0.75};
       row.gamma = gamma.data();
       row.column_sums = {sums.data(), sums.data() + gamma.size()};
+      row.ahead = 1;  // of which nothing is to be seen
+      row.readable = count + kMaxBlock <= kMaxCount;
       row.stream = true;
       if (!beside) return kernels.finish(row);
       RowTile next = row;
