@@ -56,8 +56,8 @@ HWY_INLINE Block LoadPart(const typename Format::Element* from, std::size_t coun
   return Format::Load(tail.Read(from, count));
 }
 
-/// Lane by lane, the sums of a row over its columns. gcc 12 is told
-/// to unroll the loops over them; else it does so too late, and stores the sums for every block.
+/// Lane by lane, the sums of a row over its columns. gcc 12 is told to unroll the loops over them;
+/// else it does so too late, and stores the sums for every block.
 template <class Policy>
 struct LaneSums {
   VF a[Policy::kRowSums];  // of the first vector of every block

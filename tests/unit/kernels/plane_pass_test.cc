@@ -56,6 +56,19 @@ class StreamedStores : public testing::TestWithParam<DType> {
     }
   }
 
+  /// A row of the first `count` elements, of which gamma and the column sums are missing.
+  RowTile Row(std::size_t count, std::byte* dx) const {
+    RowTile row;
+    row.rows = 1;
+    row.cols = count;
+    row.dy[0] = dy_.data();
+    row.x[0] = x_.data();
+    row.dx[0] = dx;
+    row.statistics[0] = {0.5, 2};
+    row.sums[0] = {0.25, 0.75};
+    return row;
+  }
+
   alignas(64) std::array<std::byte, kMaxCount * 4> dy_{};
   alignas(64) std::array<std::byte, kMaxCount * 4> x_{};
 };
@@ -172,14 +185,7 @@ TEST_P(StreamedStores, GiveTheRowsTheSameBytes) {
     ExpectSameBytes([&](std::size_t count, std::byte* dx, bool stream) {
       std::vector<float> sums[kMaxSums] = {std::vector<float>(gamma.size()),
                                            std::vector<float>(gamma.size())};
-      RowTile tile;
-      tile.rows = 1;
-      tile.cols = count;
-      tile.dy[0] = dy_.data();
-      tile.x[0] = x_.data();
-      tile.dx[0] = dx;
-      tile.statistics[0] = {0.5, 2};
-      tile.sums[0] = {0.25, 0.75};
+      RowTile tile = Row(count, dx);
       tile.gamma = gamma.data();
       tile.column_sums = {sums[0].data(), sums[1].data()};
       tile.stream = stream;
@@ -244,14 +250,7 @@ TEST_P(StreamedStores, SumTheNextRowBesideAsAlone) {
     for (std::size_t i = 0; i < gamma.size(); ++i) gamma[i] = 1.5F - static_cast<float>(i % 7);
     ExpectSameBytes([&](std::size_t count, std::byte* dx, bool beside) {
       std::vector<float> sums(2 * gamma.size());
-      RowTile row;
-      row.rows = 1;
-      row.cols = count;
-      row.dy[0] = dy_.data();
-      row.x[0] = x_.data();
-      row.dx[0] = dx;
-      row.statistics[0] = {0.5, 2};
-      row.sums[0] = {0.25, 0.75};
+      RowTile row = Row(count, dx);
       row.gamma = gamma.data();
       row.column_sums = {sums.data(), sums.data() + gamma.size()};
       row.ahead = 1;  // of which nothing is to be seen
