@@ -17,7 +17,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <type_traits>
 
 #include "kernels/cpu/convert-inl.h"
@@ -265,7 +264,8 @@ void FinishRows(const RowTile& tile, Tile& of_beside) {
       if constexpr (kDx == DxKind::kCollected) {
         collected.Add(count);
       } else {
-        std::memcpy(dx[r] + c, to, count * sizeof *to);
+        CopyVectors<kStore>(reinterpret_cast<std::uint8_t*>(dx[r] + c),
+                            reinterpret_cast<const std::uint8_t*>(to), count * sizeof *to);
       }
     }
     columns.Store(column_sums, c);
@@ -362,6 +362,7 @@ RowKernels RowKernelsFor(DType data) {
             &Finish<Policy, Data>,
             &FinishAndSum<Policy, Data>,
             &RunShortRows<Policy, Data>,
+            kBlock,
             kMostShortCols,
             &LoadScale<Data>,
             &StoreSums<Data>};

@@ -183,12 +183,14 @@ class Call {
     return tile;
   }
 
+  /// Whether a block of dy and of x can be read from element `at` on.
+  bool IsReadable(std::size_t at) const { return adjacent_ && at + kMaxBlock <= rows_ * cols_; }
+
   /// Sets the rows of `tile` from `row` on. `scratch` has room for three tensors' rows of a tile,
   /// or is null where all of them are dense.
   void PointAt(std::size_t row, std::size_t first, std::byte* scratch, RowTile* tile) const {
     const std::size_t bytes = tile->cols * dy_.ElementBytes();
-    const std::size_t end = (row + tile->rows - 1) * cols_ + first + tile->cols;
-    tile->readable = adjacent_ && end + kMaxBlock <= rows_ * cols_;
+    tile->readable = IsReadable((row + tile->rows - 1) * cols_ + first + tile->cols);
     const auto room = [&](std::size_t tensor, std::size_t r) {
       return dense_ ? nullptr : scratch + (tensor * kMaxTileRows + r) * bytes;
     };
@@ -256,11 +258,24 @@ class Call {
   /// loads of gamma and of the column sums, but take registers, and places in the first-level
   /// cache, that are not there.
   void TakeOverlapped(std::size_t first, std::size_t end, std::size_t part) {
+    constexpr std::size_t kBatch = 128;  // rows whose statistics are read together
+    std::array<std::array<float, kBatch>, kMaxSums> statistics;
     std::array<RowTile, 2> rows;
     rows.fill(TileOf(0, cols_, part));
     for (std::size_t row = first; row < end; ++row) {
+      const std::size_t in_batch = (row - first) % kBatch;
       RowTile& next = rows[row % 2];
-      PointAt(row, 0, nullptr, &next);
+      // Not PointAt(): beside a short row, all that it allows for takes long.
+      next.readable = IsReadable((row + 1) * cols_);
+      next.dy[0] = dy_.Row(row);
+      next.x[0] = x_.Row(row);
+      next.dx[0] = dx_.Row(row);
+      for (std::size_t i = 0; i < pass_.statistics; ++i) {
+        if (in_batch == 0) {
+          statistics_[i].Read(row, std::min(kBatch, end - row), statistics[i].data());
+        }
+        next.statistics[0][i] = statistics[i][in_batch];
+      }
       row == first ? kernels_.sum(next) : kernels_.finish_and_sum(rows[(row + 1) % 2], next);
       TakeMeans(&next);
     }
@@ -268,16 +283,17 @@ class Call {
     hwy::FlushStream();
   }
 
-  /// Whether rows are best taken many at a time. Measured: short ones, and longer ones of which the
-  /// next does not begin where a line does.
+  /// Whether rows are best taken many at a time. Measured: short ones, and longer ones that do not
+  /// end where a line and a block of the vector code do.
   bool AreShort() const {
     constexpr std::size_t kShort = 128;
     constexpr std::size_t kShortBytes = 768;
+    constexpr std::size_t kLine = 64;
     if (cols_ > kernels_.most_short_cols) return false;
-    return cols_ <= kShort || (!AreWholeLines() && cols_ * dy_.ElementBytes() <= kShortBytes);
+    const std::size_t bytes = cols_ * dy_.ElementBytes();
+    const bool whole = bytes % kLine == 0 && cols_ % kernels_.block == 0;
+    return cols_ <= kShort || (!whole && bytes <= kShortBytes);
   }
-
-  bool AreWholeLines() const { return cols_ * dy_.ElementBytes() % 64 == 0; }
 
   bool AreAdjacent(const RowView& rows) const {
     return rows.Columns().Dense() && rows.RowStep() == cols_;

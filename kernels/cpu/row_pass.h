@@ -66,6 +66,7 @@ struct RowKernels {
   void (*finish_and_sum)(const RowTile& row, RowTile& next);
   /// All of that for many rows at once.
   void (*short_rows)(const ShortRows& rows);
+  std::size_t block;  // elements that the vector code takes at a time
   std::size_t most_short_cols;
   /// Converts `count` elements of a scale, from a multiple of kColumnPadding on, and pads.
   void (*load_scale)(DType dtype, const std::byte* scale, std::size_t count, float* to);

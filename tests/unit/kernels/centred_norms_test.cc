@@ -194,8 +194,8 @@ class NormKernel : public testing::TestWithParam<NormDTypes> {};
 TEST_P(NormKernel, IsRightForEveryLengthOfRows) {
   // Around one and two vectors of 16, the widest there are; blocks are two of them. Rows that are
   // not short are taken by four from the caches and one by one from memory.
-  for (const std::int64_t r : {1,  8,   15,  16,  17,  31,  32,  33,  63,   64,   65,  95,
-                               97, 127, 128, 129, 144, 192, 384, 416, 1000, 4096, 4099}) {
+  for (const std::int64_t r : {1,  8,   15,  16,  17,  31,  32,  33,  63,  64,   65,   95,
+                               97, 127, 128, 129, 144, 192, 208, 384, 416, 1000, 4096, 4099}) {
     for (const std::int64_t a : {1, 2, 15, 16, 31, 32, 1100}) {
       if (a * r > 150'000) continue;
       SCOPED_TRACE(fmt::format("A={}, R={}", a, r));
