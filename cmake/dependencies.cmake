@@ -40,7 +40,6 @@ block()
   endforeach()
   set(SPDLOG_FMT_EXTERNAL ON CACHE INTERNAL "")
   set(CMAKE_POSITION_INDEPENDENT_CODE ON)  # they go into device libraries
-  set(CMAKE_CXX_CLANG_TIDY "")
 
   FetchContent_MakeAvailable(${packages})
 
