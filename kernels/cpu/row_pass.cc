@@ -258,7 +258,7 @@ class Call {
   /// loads of gamma and of the column sums, but take registers, and places in the first-level
   /// cache, that are not there.
   void TakeOverlapped(std::size_t first, std::size_t end, std::size_t part) {
-    constexpr std::size_t kBatch = 128;  // rows whose statistics are read together
+    constexpr std::size_t kBatch = 16;  // rows whose statistics are read together
     std::array<std::array<float, kBatch>, kMaxSums> statistics;
     std::array<RowTile, 2> rows;
     rows.fill(TileOf(0, cols_, part));
