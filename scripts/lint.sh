@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Checks format and runs clang-tidy over everything that is compiled, which takes a quarter of an
-# hour; while you work, one file is enough: `run-clang-tidy -p build/tidy -quiet options.cc`.
+# Checks format and runs clang-tidy over everything that is compiled, which takes up to half
+# an hour; while you work, one file is enough: `run-clang-tidy -p build/tidy -quiet options.cc`.
 #
 #   scripts/lint.sh          complain
 #   scripts/lint.sh --fix    format the files first
