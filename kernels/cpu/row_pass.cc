@@ -24,11 +24,18 @@ constexpr std::size_t kGoodPartRows = 32;
 constexpr std::size_t kGoodRowParts = 8;
 constexpr std::size_t kMaxRowParts = 32;
 
+// Two long rows, gamma and the column sums exceed a common second-level cache, the halves of them
+// that two threads have do not; so that long rows are split by columns up to as many rows as make
+// enough parts for many threads. Columns make a few parts only: a call of the vector code for less
+// of a row costs more than it is worth. All measured.
+constexpr std::size_t kLongRow = std::size_t{3} << 14;
+constexpr std::size_t kLongRowParts = 8;
+
 /// How a call is split into parts that can run at the same time, and what its workspace holds.
 /// A function of the shape alone, so that neither threads nor layouts change a result.
 ///
-/// Many rows: a part is some rows, all columns; column sums are added up at the end. Few rows: a
-/// part is some columns; row sums are added up half way, for as many rows as a cache has room for.
+/// Many rows: a part is some rows, all columns; column sums are added up at the end. Few rows, or
+/// long ones: a part is some columns; row sums are added up between the two sweeps over a row.
 struct Plan {
   bool by_rows;
   std::size_t parts;
@@ -46,7 +53,8 @@ struct Plan {
       part_cols = RoundUp(DivideUp(kMinPartElements, parts), kColumnPadding);
     } else {
       const std::size_t per_part = std::max(DivideUp(rows * cols, kMaxParts), kMinPartElements);
-      part_cols = RoundUp(DivideUp(per_part, rows), kColumnPadding);
+      const std::size_t long_part = cols >= kLongRow ? DivideUp(cols, kLongRowParts) : 0;
+      part_cols = RoundUp(std::max(DivideUp(per_part, rows), long_part), kColumnPadding);
       parts = DivideUp(cols, part_cols);
       part_rows = rows;
     }
@@ -55,6 +63,7 @@ struct Plan {
   /// Rows that are split by rows. Measured; long ones should be enough parts for many threads.
   static constexpr std::size_t LeastRows(std::size_t cols) {
     constexpr std::size_t kShort = 4096;
+    if (cols >= kLongRow) return kMaxRowParts * kGoodPartRows;
     return (cols <= kShort ? 2 : 4) * kMinPartRows;
   }
 
@@ -98,15 +107,8 @@ class Call {
       pool->Run(plan_.ColumnParts(cols_), [&](std::size_t part) { LoadGamma(part); });
       pool->Run(plan_.parts, [&](std::size_t part) { Rows(part); });
     } else {
-      pool->Run(plan_.ColumnParts(cols_), [&](std::size_t part) { Prepare(part); });
-      const std::size_t most = CachedRows();
-      for (std::size_t first = 0; first < rows_; first += most) {
-        const std::size_t end = std::min(rows_, first + most);
-        if (dx_.Present()) {
-          pool->Run(plan_.parts, [&](std::size_t part) { SumColumns(first, end, part); });
-        }
-        pool->Run(plan_.parts, [&](std::size_t part) { FinishColumns(first, end, part); });
-      }
+      pool->Run(plan_.parts, [&](std::size_t part) { Prepare(part); });
+      Overlaps() ? RunColumnsOverlapped(*pool) : RunColumns(*pool);
     }
     pool->Run(plan_.ColumnParts(cols_), [&](std::size_t part) { StoreColumnSums(part); });
   }
@@ -371,35 +373,104 @@ class Call {
     }
   }
 
-  /// Rows that all threads sum up before they finish them, by when a cache still has them.
-  std::size_t CachedRows() const {
+  /// Split by columns, as many rows summed up at a time, before they are finished, as a cache has
+  /// room for.
+  void RunColumns(ThreadPool& pool) {
     constexpr std::size_t kCachedBytes = std::size_t{4} << 20;
-    const std::size_t rows = kCachedBytes / (2 * cols_ * dy_.ElementBytes());
-    return std::max(std::size_t{1}, rows / kMaxTileRows * kMaxTileRows);
+    const std::size_t cached = kCachedBytes / (2 * cols_ * dy_.ElementBytes());
+    const std::size_t most = std::max(std::size_t{1}, cached / kMaxTileRows * kMaxTileRows);
+    for (std::size_t first = 0; first < rows_; first += most) {
+      const std::size_t end = std::min(rows_, first + most);
+      if (dx_.Present()) {
+        pool.Run(plan_.parts, [&](std::size_t part) { SumColumns(first, end, part); });
+      }
+      pool.Run(plan_.parts, [&](std::size_t part) { FinishColumns(first, end, part); });
+    }
   }
 
   void SumColumns(std::size_t first, std::size_t end, std::size_t part) {
     const auto visit = [&](RowTile& tile, std::size_t row) {
       kernels_.sum(tile);
-      for (std::size_t r = 0; r < tile.rows; ++r) {
-        std::copy_n(tile.sums[r].begin(), pass_.row_sums, RowSums(part, row + r));
-      }
+      for (std::size_t r = 0; r < tile.rows; ++r) KeepSums(part, row + r, tile.sums[r]);
     };
     ForEachTile(first, end, FirstColumn(part), Columns(part), 0, visit);
   }
 
   void FinishColumns(std::size_t first, std::size_t end, std::size_t part) {
     const auto visit = [&](RowTile& tile, std::size_t row) {
-      for (std::size_t r = 0; dx_.Present() && r < tile.rows; ++r) {
-        for (std::size_t i = 0; i < pass_.row_sums; ++i) {
-          double sum = 0;
-          for (std::size_t p = 0; p < plan_.parts; ++p) sum += RowSums(p, row + r)[i];
-          tile.sums[r][i] = Mean(sum);
-        }
-      }
+      for (std::size_t r = 0; dx_.Present() && r < tile.rows; ++r) tile.sums[r] = Means(row + r);
       kernels_.finish(tile);
     };
     ForEachTile(first, end, FirstColumn(part), Columns(part), 0, visit);
+  }
+
+  /// Split by columns, one row finished while the next one is summed up. All threads are at the
+  /// same row, each at a range of adjacent parts, so that what a thread reads twice is in its
+  /// cache.
+  void RunColumnsOverlapped(ThreadPool& pool) {
+    const std::size_t ranges = std::min(pool.Size(), plan_.parts);
+    for (std::size_t row = 0; row <= rows_; ++row) {
+      pool.Run(ranges, [&](std::size_t range) {
+        FinishAndSumColumns(row, plan_.parts * range / ranges, plan_.parts * (range + 1) / ranges);
+      });
+    }
+  }
+
+  /// Finishes the row before `row`, if there is one, and sums up `row`, if there is one, in parts
+  /// [first, end).
+  void FinishAndSumColumns(std::size_t row, std::size_t first, std::size_t end) {
+    const bool finishes = row > 0;
+    const bool sums = row < rows_;
+    const std::size_t range = std::min(cols_, FirstColumn(end)) - FirstColumn(first);
+    RowTile last = TileOf(FirstColumn(first), Columns(first), 0);
+    RowTile next = last;
+    if (finishes) {
+      PointAt(row - 1, FirstColumn(first), nullptr, &last);
+      last.sums[0] = Means(row - 1);
+    }
+    if (sums) PointAt(row, FirstColumn(first), nullptr, &next);
+    for (std::size_t part = first; part < end; ++part) {
+      if (finishes && part > first) MoveTo(part, row - 1, &last);
+      if (sums && part > first) MoveTo(part, row, &next);
+      // What this thread reads next: behind its last part, the next row.
+      next.ahead = plan_.part_cols + (part + 1 < end ? 0 : cols_ - range);
+      if (!finishes) {
+        kernels_.sum(next);
+      } else if (!sums) {
+        kernels_.finish(last);
+      } else {
+        kernels_.finish_and_sum(last, next);
+      }
+      if (sums) KeepSums(part, row, next.sums[0]);
+    }
+    hwy::FlushStream();
+  }
+
+  /// From the part before `part`, where `row` is dense.
+  void MoveTo(std::size_t part, std::size_t row, RowTile* tile) const {
+    const std::size_t bytes = tile->cols * dy_.ElementBytes();
+    tile->dy[0] += bytes;
+    tile->x[0] += bytes;
+    tile->dx[0] += bytes;
+    tile->gamma += tile->cols;
+    for (std::size_t i = 0; i < pass_.column_sums; ++i) tile->column_sums[i] += tile->cols;
+    tile->cols = Columns(part);
+    tile->readable = IsReadable(row * cols_ + FirstColumn(part) + tile->cols);
+  }
+
+  void KeepSums(std::size_t part, std::size_t row, const std::array<float, kMaxSums>& sums) {
+    std::copy_n(sums.begin(), pass_.row_sums, RowSums(part, row));
+  }
+
+  /// Of a row whose parts are all summed up.
+  std::array<float, kMaxSums> Means(std::size_t row) const {
+    std::array<float, kMaxSums> means{};
+    for (std::size_t i = 0; i < pass_.row_sums; ++i) {
+      double sum = 0;
+      for (std::size_t part = 0; part < plan_.parts; ++part) sum += RowSums(part, row)[i];
+      means[i] = Mean(sum);
+    }
+    return means;
   }
 
   const RowPass& pass_;

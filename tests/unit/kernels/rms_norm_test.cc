@@ -170,9 +170,9 @@ TEST_P(RmsNormGradKernel, IsWithinItsBoundForEveryLayout) {
 
 TEST_P(RmsNormGradKernel, GivesTheSameBitsForEveryNumberOfThreads) {
   // Many short rows, rows and columns, few long rows, a few rows; then rows so long that in float32
-  // two are taken at once, or one.
-  const std::pair<std::int64_t, std::int64_t> shapes[] = {{30001, 3}, {300, 1000}, {3, 70001},
-                                                          {21, 2000}, {67, 8225},  {33, 32801}};
+  // two are taken at once, or one; then one that is split by columns, however many there are.
+  const std::pair<std::int64_t, std::int64_t> shapes[] = {
+      {30001, 3}, {300, 1000}, {3, 70001}, {21, 2000}, {67, 8225}, {33, 32801}, {33, 49153}};
   for (const auto& [a, r] : shapes) {
     SCOPED_TRACE(fmt::format("A={}, R={}", a, r));
     RmsCall call({a}, {r}, GetParam());
