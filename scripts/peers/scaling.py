@@ -5,9 +5,9 @@ of rows and planes, threads; and whether there is a cliff where a strategy chang
 
     scripts/peers/scaling.py > scaling.md
 
-Needs a release build. Every time is a median over interleaved rounds. A share of the copy is of one
-that moves the same bytes from as much memory, in the same round; cold, as in compare.py, above the
-size of the caches.
+Needs a release build. Every time is a median over interleaved rounds, every ratio of times is taken
+within its round, and all processes are new ones in every round, as in compare.py. A share of the copy
+is of one that moves the same bytes from as much memory; cold above the size of the caches.
 """
 import argparse
 import math
@@ -17,7 +17,7 @@ import statistics
 import sys
 
 sys.dont_write_bytecode = True  # leaves nothing beside the scripts
-from compare import COLD_BYTES, ROOT, SIZES, compulsory_bytes, device
+from compare import COLD_BYTES, ROOT, SIZES, compulsory_bytes, device, text
 
 # Sizes of all three tensors together.
 TOTALS = [1 << bits for bits in range(10, 33, 2)]
@@ -26,9 +26,11 @@ LARGE = 16 << 20  # elements
 # per element.
 CROSSOVERS = [
     ('rms_norm_grad', 'float32', '15,2048', '16,2048', 'few rows: split by columns | by rows'),
-    ('rms_norm_grad', 'float32', '31,8192', '32,8192', 'few long rows: split by columns | by rows'),
+    ('rms_norm_grad', 'float32', '31,8192', '32,8192', 'few longer rows: split by columns | by rows'),
+    ('layer_norm_backward', 'float32', '340,49088', '340,49152', 'long rows: split by rows | by columns'),
+    ('layer_norm_backward', 'bfloat16', '340,49088', '340,49152', 'long rows: split by rows | by columns'),
+    ('rms_norm_grad', 'bfloat16', '1023,49152', '1024,49152', 'long rows: split by columns | by rows'),
     ('rms_norm_grad', 'float32', '32,8192', '32,8224', 'in caches: four rows | two'),
-    ('layer_norm_backward', 'bfloat16', '32,65536', '32,65568', 'in caches: four rows | two'),
     ('rms_norm_grad', 'float32', '32,32768', '32,32800', 'in caches: two rows | one'),
     ('rms_norm_grad', 'float32', '1360,1024', '1370,1024',
      'half the last cache: kept and on the thread of the caller | overlapped, streamed and on a queue'),
@@ -62,28 +64,48 @@ def statistic_of(op, data):
 class Bench:
     def __init__(self, options):
         self.ours = device('ours', options.library)
+        self.other = device('ours, too', options.library)
         self.copy = device('copy', options.library)
         self.rounds = options.rounds
         self.seconds = options.seconds
 
     def measure(self, op, shape, data, threads):
-        """Seconds of a launch, and of a copy that moves as many bytes."""
-        size = compulsory_bytes(op, shape, data)
-        # One set stays in the caches if it can; several that do not fit do not.
-        sets = 1 if size < COLD_BYTES // 15 else max(2, -(-COLD_BYTES // size)) if size < 1 << 31 else 1
-        for who in (self.ours, self.copy):
-            who.ask(f'threads {threads}')
-        answer = self.ours.ask(f'case {op} {shape} {data} {statistic_of(op, data)} {data} {sets} launch')
-        if answer != 'ok':
-            raise SystemExit(f'{op} {shape} {data}: {answer}')
+        """Seconds of a launch and of a copy that moves as many bytes, and the share of the copy."""
+        size, sets = self.pose(self.ours, op, shape, data, threads)
         half = max(64, size // 2 // 64 * 64)
+        self.copy.ask(f'threads {threads}')
         self.copy.ask(f'case copy {half} float32 float32 float32 {sets} launch')
-        pairs = [(self.ours.time(self.seconds), self.copy.time(self.seconds))
-                 for _ in range(self.rounds)]
-        self.ours.ask('case copy 64 float32 float32 float32 1 launch')
+        pairs = self.times(self.ours, self.copy)
+        self.ours.ask('case copy 64 float32 float32 float32 1 launch')  # lets go of its memory
         return (statistics.median(mine for mine, _ in pairs),
                 statistics.median(copy for _, copy in pairs),
                 statistics.median(copy * size / (2 * half) / mine for mine, copy in pairs))
+
+    def compare(self, op, before, behind, data, threads):
+        """Costs per byte of the second shape, as multiples of those of the first."""
+        first, _ = self.pose(self.ours, op, before, data, threads)
+        second, _ = self.pose(self.other, op, behind, data, threads)
+        return [b / second / (a / first) for a, b in self.times(self.ours, self.other)]
+
+    def pose(self, contestant, op, shape, data, threads):
+        """Gives it a case. Returns its bytes, and how many sets of tensors take turns."""
+        size = compulsory_bytes(op, shape, data)
+        # One set stays in the caches if it can; several that do not fit do not.
+        sets = 1 if size < COLD_BYTES // 15 else max(2, -(-COLD_BYTES // size)) if size < 1 << 31 else 1
+        contestant.ask(f'threads {threads}')
+        answer = contestant.ask(f'case {op} {shape} {data} {statistic_of(op, data)} {data} {sets} launch')
+        if answer != 'ok':
+            raise SystemExit(f'{op} {shape} {data}: {answer}')
+        return size, sets
+
+    def times(self, *contestants):
+        rounds = []
+        for number in range(self.rounds):
+            if number > 0:
+                for contestant in contestants:
+                    contestant.restart()
+            rounds.append([contestant.time(self.seconds) for contestant in contestants])
+        return rounds
 
 
 def human(count):
@@ -176,13 +198,9 @@ def main():
     table('Where strategies change over',
           ['operator', 'data', 'before', 'behind', 'cost per element, behind : before', 'strategies'])
     for op, data, before, behind, what in CROSSOVERS:
-        first, second = [], []
-        for _ in range(3):
-            for shape, costs in ((before, first), (behind, second)):
-                costs.append(bench.measure(op, shape, data, cores)[0] / compulsory_bytes(op, shape, data))
-        ratios = [b / a for a, b in zip(first, second)]
+        ratios = bench.compare(op, before, behind, data, cores)
         row(op, data, before.replace(',', '×'), behind.replace(',', '×'),
-            f'{statistics.median(ratios):.2f} [{min(ratios):.2f}, {max(ratios):.2f}]', what.replace('|', '→'))
+            text(ratios), what.replace('|', '→'))
 
 
 if __name__ == '__main__':
