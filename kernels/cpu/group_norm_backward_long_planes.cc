@@ -37,7 +37,17 @@ class LongPlanes {
     const std::size_t sets = e_.samples * e_.groups;
     const std::size_t set_pieces = e_.group_channels * e_.pieces;
     // Every piece has its own sums, so that it does not matter to a result which way they go.
-    if (sets >= 2 * pool->Size()) {
+    if (SharesGroups(pool->Size())) {
+      for (std::size_t set = 0; set <= sets; ++set) {
+        pool->Run(pool->Size(), [&](std::size_t range) {
+          Scratch scratch(tensors_, sets);
+          const std::size_t first = set_pieces * range / pool->Size();
+          TakeShare(set, first, set_pieces * (range + 1) / pool->Size(), &scratch);
+          hwy::FlushStream();
+        });
+        if (set < sets) TakeMeans(set);
+      }
+    } else if (sets >= 2 * pool->Size()) {
       // Whole groups, which are still in a cache when dx is computed.
       const std::size_t part_sets =
           std::max(DivideUp(kMinPartElements, e_.group_elements), DivideUp(sets, kMaxParts));
@@ -154,7 +164,8 @@ class LongPlanes {
     for (Batch batch{first, most}; batch.first < end; batch.first += batch.count) {
       batch.count = std::min(most, end - batch.first);
       if (before.count == batch.count) {
-        TakeSumsBeside(batch, before, &scratch);
+        TakeSumsBeside(batch.first * GroupPieces(), (batch.first + batch.count) * GroupPieces(),
+                       batch.count, &scratch);
       } else {
         Differentiate(before, &scratch);
         TakeSums(batch, &scratch);
@@ -169,17 +180,46 @@ class LongPlanes {
     Differentiate(before, &scratch);
   }
 
-  /// Whether one group's dx is best written while the next one is read. Measured: of tensors that
-  /// memory brings, as long as both groups fit into three quarters of a common second-level cache
-  /// and planes are whole blocks; of float32 data not where groups are so small that a processor
-  /// reads ahead of itself.
-  bool Overlaps() const {
-    constexpr std::size_t kMostBytes = std::size_t{768} << 10;
-    constexpr std::size_t kLeastElements = 2048;
-    const std::size_t element_bytes = SizeOf(tensors_.data.Common());
+  /// Whether one group's dx can be written while the next one is read.
+  bool CanOverlap() const {
     return tensors_.data.Streams() && tensors_.data.InPlace() && tensors_.data.HasDx() &&
-           (element_bytes == 2 || e_.group_elements >= kLeastElements) &&
-           4 * e_.group_elements * element_bytes <= kMostBytes && e_.plane % kMaxBlock == 0;
+           e_.plane % kMaxBlock == 0;
+  }
+
+  /// Whether two groups find room in a common second-level cache, and leave some.
+  bool AreCached() const {
+    constexpr std::size_t kMostBytes = std::size_t{768} << 10;
+    return 4 * e_.group_elements * SizeOf(tensors_.data.Common()) <= kMostBytes;
+  }
+
+  /// Whether that is best done, by a thread alone. Measured: not where it would read from farther
+  /// away, and of float32 data not where groups are so small that a processor reads ahead of
+  /// itself.
+  bool Overlaps() const {
+    constexpr std::size_t kLeastElements = 2048;
+    const bool large = SizeOf(tensors_.data.Common()) == 2 || e_.group_elements >= kLeastElements;
+    return CanOverlap() && AreCached() && large;
+  }
+
+  /// Whether all threads are best at the same group, so that each one's share is in its cache, or
+  /// nearer to it at least. Measured; a share must be worth waiting for each other.
+  bool SharesGroups(std::size_t threads) const {
+    constexpr std::size_t kLeastShare = std::size_t{1} << 16;
+    return CanOverlap() && !AreCached() && threads > 1 &&
+           e_.group_elements >= threads * kLeastShare;
+  }
+
+  /// The sums of pieces [first, end) of a group, and dx of those of the group before it. There is
+  /// no group before the first one, nor one behind the last.
+  void TakeShare(std::size_t set, std::size_t first, std::size_t end, Scratch* scratch) const {
+    const std::size_t begin = set * GroupPieces();
+    if (set == 0) {
+      TakeSums(first, end, scratch);
+    } else if (set == e_.samples * e_.groups) {
+      Differentiate(begin - GroupPieces() + first, begin - GroupPieces() + end, scratch);
+    } else {
+      TakeSumsBeside(begin + first, begin + end, 1, scratch);
+    }
   }
 
   /// Pieces of a group.
@@ -194,12 +234,13 @@ class LongPlanes {
                   scratch);
   }
 
-  /// The sums of `batch`, and dx of the one before it, of as many groups.
-  void TakeSumsBeside(const Batch& batch, const Batch& before, Scratch* scratch) const {
-    const std::size_t planes = before.count * e_.group_channels;
-    ForEachRun(batch.first * GroupPieces(), (batch.first + batch.count) * GroupPieces(), scratch,
+  /// The sums of pieces [first, end), and dx of those `groups` groups before them.
+  void TakeSumsBeside(std::size_t first, std::size_t end, std::size_t groups,
+                      Scratch* scratch) const {
+    const std::size_t planes = groups * e_.group_channels;
+    ForEachRun(first, end, scratch,
                [&](std::size_t piece, std::size_t plane, const PlaneRun& next, std::size_t at) {
-                 const PlaneRun run = tensors_.data.Read(at - before.count * e_.group_elements,
+                 const PlaneRun run = tensors_.data.Read(at - groups * e_.group_elements,
                                                          next.count, &scratch->buffers);
                  SetStatistics(plane, next, &scratch->statistics, &scratch->of_next);
                  SetCoefficients(plane - planes, run, scratch);

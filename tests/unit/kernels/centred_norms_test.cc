@@ -284,7 +284,9 @@ TEST_P(NormKernel, GivesTheSameBitsForEveryNumberOfThreads) {
        {LayerNorm({30001}, {3}), LayerNorm({300}, {1000}), LayerNorm({3}, {30001}),
         GroupNorm(1, 3, {13, 2049}, 1), GroupNorm(7, 64, {49}, 8), GroupNorm(3, 20, {65, 30}, 5),
         GroupNorm(2, 4, {100, 200}, 2), GroupNorm(1030, 32, {}, 4), GroupNorm(50, 24, {64}, 24),
-        GroupNorm(9, 12, {16, 64}, 4), LayerNorm({21}, {2000})}) {
+        GroupNorm(9, 12, {16, 64}, 4), LayerNorm({21}, {2000}),
+        // From memory, two threads share a group.
+        GroupNorm(2, 4, {1025, 64}, 2)}) {
     SCOPED_TRACE(ToString(norm.dims));
     NormCall call(norm, GetParam());
     ExpectSameBitsOnAllThreads(&call);
