@@ -6,8 +6,9 @@ of rows and planes, threads; and whether there is a cliff where a strategy chang
     scripts/peers/scaling.py > scaling.md
 
 Needs a release build. Every time is a median over interleaved rounds, every ratio of times is taken
-within its round, and all processes are new ones in every round, as in compare.py. A share of the copy
-is of one that moves the same bytes from as much memory; cold above the size of the caches.
+within its round. A share of the copy is of one that moves the same bytes from as much memory; cold,
+as in compare.py, above the size of the caches. What lies on both sides of a crossover is timed in new
+processes in every round.
 """
 import argparse
 import math
@@ -75,7 +76,8 @@ class Bench:
         half = max(64, size // 2 // 64 * 64)
         self.copy.ask(f'threads {threads}')
         self.copy.ask(f'case copy {half} float32 float32 float32 {sets} launch')
-        pairs = self.times(self.ours, self.copy)
+        pairs = [(self.ours.time(self.seconds), self.copy.time(self.seconds))
+                 for _ in range(self.rounds)]
         self.ours.ask('case copy 64 float32 float32 float32 1 launch')  # lets go of its memory
         return (statistics.median(mine for mine, _ in pairs),
                 statistics.median(copy for _, copy in pairs),
@@ -85,7 +87,14 @@ class Bench:
         """Costs per byte of the second shape, as multiples of those of the first."""
         first, _ = self.pose(self.ours, op, before, data, threads)
         second, _ = self.pose(self.other, op, behind, data, threads)
-        return [b / second / (a / first) for a, b in self.times(self.ours, self.other)]
+        costs = {self.ours: [], self.other: []}
+        for number in range(self.rounds):
+            for contestant, size in ((self.ours, first), (self.other, second)):
+                if number > 0:
+                    contestant.restart()
+                contestant.time(self.seconds)  # after another process a core is slow for a while
+                costs[contestant].append(contestant.time(2 * self.seconds) / size)
+        return [b / a for a, b in zip(costs[self.ours], costs[self.other])]
 
     def pose(self, contestant, op, shape, data, threads):
         """Gives it a case. Returns its bytes, and how many sets of tensors take turns."""
@@ -97,15 +106,6 @@ class Bench:
         if answer != 'ok':
             raise SystemExit(f'{op} {shape} {data}: {answer}')
         return size, sets
-
-    def times(self, *contestants):
-        rounds = []
-        for number in range(self.rounds):
-            if number > 0:
-                for contestant in contestants:
-                    contestant.restart()
-            rounds.append([contestant.time(self.seconds) for contestant in contestants])
-        return rounds
 
 
 def human(count):

@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """How fast a backward problem is validated: ours beside oneDNN's benchdnn, in interleaved rounds.
 
-    scripts/peers/validation.py --benchdnn <its executable>
+    scripts/peers/validation.py [--benchdnn <its executable>]
 
-Needs a release build of ours, and a benchdnn that was built with OpenMP. Both judge the gradients of
-data, scale and shift on the same shape, dtypes and number of threads, each with its own data and its
-own kernel under test. Ours is `run` with the checks accuracy and memory: data, launches, float64
-oracle, bound, standards, guards and bytes. benchdnn is its correctness mode: data, one launch, float32
-reference, and a comparison that the norm of the error may decide.
+Needs a release build of ours, and a benchdnn that was built with OpenMP; without one its columns are
+empty. Both judge the gradients of data, scale and shift on the same shape, dtypes and number of
+threads, each with its own data and its own kernel under test. Ours is `run` with the checks accuracy
+and memory: data, launches, float64 oracle, bound, standards, guards and bytes. benchdnn is its
+correctness mode: data, one launch, float32 reference, and a comparison that the norm of the error may
+decide.
 
 Seconds are of a whole case without the start of the process: ours as the report says, benchdnn's from
 the line that announces a problem to the one that judges it. A process repeats its case, ours with
@@ -77,6 +78,8 @@ def fail(message):
 
 
 def knows(options, op):
+    if options.benchdnn is None:
+        return False
     command = [options.benchdnn, '--mode=L', *problem(op, SMALL[op], 'float32')]
     try:
         process = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -133,7 +136,7 @@ def time_ours(options, op, shape, data):
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--benchdnn', required=True, help='executable')
+    parser.add_argument('--benchdnn', help='executable of theirs')
     parser.add_argument('--tool', default=str(ROOT / 'build/release/bin/normgrad-bench'),
                         help='executable of ours')
     parser.add_argument('--only', default='', help='regular expression over "operator shape dtype"')
