@@ -23,8 +23,8 @@ constexpr std::size_t kPieceBytes = std::size_t{1} << 18, kPoisonBytes = std::si
 // Of the host, beside the one that talks to the device: as many as a CPU device may use.
 unsigned ThreadsFor(const Device& device) {
   // The system reads a file for an answer, which takes longer than to compare a small tensor.
-  static const unsigned cores = std::thread::hardware_concurrency();
-  return device.threads() > 0 ? device.threads() : cores;
+  static const unsigned kCores = std::thread::hardware_concurrency();
+  return device.threads() > 0 ? device.threads() : kCores;
 }
 
 /// The first byte of `piece` that is not as in `wanted`, its size if there is none. Somebody may
