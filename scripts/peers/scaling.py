@@ -8,7 +8,7 @@ of rows and planes, threads; and whether there is a cliff where a strategy chang
 Needs a release build. Every time is a median over interleaved rounds, every ratio of times is taken
 within its round. A share of the copy is of one that moves the same bytes from as much memory; cold,
 as in compare.py, above the size of the caches. What lies on both sides of a crossover is timed in new
-processes in every round.
+processes in every round, behind a timing that does not count.
 """
 import argparse
 import math
