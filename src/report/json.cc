@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cmath>
 #include <concepts>
+#include <iterator>
 #include <limits>
 #include <stdexcept>
 #include <type_traits>
@@ -281,6 +283,56 @@ void Fields(T& r, auto&& field) {
   field("finished_utc", r.finished_utc);
 }
 
+// The end of a report, which nobody reads back.
+
+void Fields(const OutcomeCounts& r, auto&& field) {
+  for (const Outcome outcome : Outcomes()) field(Name(outcome), r.Of(outcome));
+}
+
+void Fields(const CheckTotals& r, auto&& field) {
+  field("check", r.check);
+  field("answered", r.outcomes.Answered());
+  field("outcomes", r.outcomes);
+}
+
+void Fields(const Totals& r, auto&& field) {
+  field("planned_cases", r.planned_cases);
+  field("answered_cases", r.cases.Answered());
+  field("planned_checks", r.planned_checks);
+  field("answered_checks", r.AnsweredChecks());
+  field("outcomes", r.cases);
+  field("checks", r.checks);
+  field("exit_code", ExitCode(r));
+}
+
+void Fields(const StandardTally& r, auto&& field) {
+  field("standard", r.name);
+  field("both_pass", r.both_pass);
+  field("both_fail", r.both_fail);
+  field("only_standard_fails", r.standard_fails);
+  field("only_bound_fails", r.bound_fails);
+}
+
+void Fields(const Share& r, auto&& field) {
+  field("shown", r.shown);
+  field("all", r.all);
+}
+
+void Fields(const OperatorCoverage& r, auto&& field) {
+  field("operator", r.op);
+  field("products", r.products);
+  field("dtype_rows", r.dtype_rows);
+  field("rules", r.rules);
+  field("missing", r.missing);
+}
+
+void Fields(const DeviationTally& r, auto&& field) {
+  field("number", r.number);
+  field("text", r.text);
+  field("cases", r.cases);
+  field("seen", r.seen);
+}
+
 /// Of every kind of record, in the order of JournalRecord.
 constexpr std::array<const char*, std::variant_size_v<JournalRecord>> kRecordKinds = {
     "header", "planned", "started", "result", "incident", "resumed", "finished",
@@ -296,32 +348,89 @@ constexpr bool kIsOptional = false;
 template <typename T>
 constexpr bool kIsOptional<std::optional<T>> = true;
 
-template <typename T>
-Json Write(const T& value) {
-  if constexpr (std::same_as<T, double>) {
-    if (std::isnan(value)) return "nan";
-    if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
-    return value;
-  } else if constexpr (std::same_as<T, Outcome> || std::same_as<T, SkipReason>) {
-    return Name(value);
-  } else if constexpr (kIsVector<T>) {
-    Json list = Json::array();
-    for (const auto& element : value) list.push_back(Write(element));
-    return list;
-  } else if constexpr (kIsOptional<T>) {
-    return value ? Write(*value) : Json();
-  } else if constexpr (std::is_aggregate_v<T>) {
-    Json object = Json::object();
-    Fields(value, [&](const char* name, const auto& field) { object[name] = Write(field); });
-    return object;
+/// Appends text as JSON; what is not UTF-8, as a device library may put into a message, becomes
+/// U+FFFD.
+void Append(std::string_view text, std::string* json) {
+  const auto is_plain = [](char c) { return c >= ' ' && c <= '~' && c != '"' && c != '\\'; };
+  if (std::ranges::all_of(text, is_plain)) {
+    json->append("\"").append(text).append("\"");
   } else {
-    return value;
+    *json += Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
   }
 }
 
-/// Never throws on what the device library may have put into a message.
-std::string Dump(const Json& json, int indent = -1) {
-  return json.dump(indent, ' ', false, Json::error_handler_t::replace);
+/// Appends `value` as JSON, on one line. As text at once: a tree of values in between takes most of
+/// the time of a small case, and there are several such texts of each.
+template <typename T>
+void Append(const T& value, std::string* json) {
+  if constexpr (std::same_as<T, double>) {
+    if (std::isnan(value)) {
+      *json += "\"nan\"";
+    } else if (std::isinf(value)) {
+      *json += value > 0 ? "\"inf\"" : "\"-inf\"";
+    } else {
+      // The shortest text that reads back the same; "8" would read back as an integer.
+      std::array<char, 32> digits;  // NOLINT(cppcoreguidelines-pro-type-member-init)
+      const auto [end, error] = std::to_chars(digits.begin(), digits.end(), value);
+      const std::string_view number(digits.begin(), end);
+      json->append(number);
+      if (number.find_first_of(".e") == std::string_view::npos) *json += ".0";
+    }
+  } else if constexpr (std::same_as<T, bool> || std::integral<T>) {
+    fmt::format_to(std::back_inserter(*json), "{}", value);
+  } else if constexpr (std::same_as<T, Outcome> || std::same_as<T, SkipReason>) {
+    Append(Name(value), json);
+  } else if constexpr (std::same_as<T, std::string>) {
+    Append(std::string_view(value), json);
+  } else if constexpr (kIsVector<T>) {
+    *json += '[';
+    for (const auto& element : value) {
+      if (json->back() != '[') *json += ',';
+      Append(element, json);
+    }
+    *json += ']';
+  } else if constexpr (kIsOptional<T>) {
+    value ? Append(*value, json) : void(*json += "null");
+  } else {
+    char separator = '{';
+    Fields(value, [&](std::string_view name, const auto& field) {
+      *json += std::exchange(separator, ',');
+      json->append("\"").append(name).append("\":");
+      Append(field, json);
+    });
+    *json += '}';
+  }
+}
+
+template <typename T>
+std::string Line(const T& value) {
+  std::string json;
+  Append(value, &json);
+  return json;
+}
+
+/// On several lines, deeper ones by `indent`.
+template <typename T>
+std::string Lines(const T& value, int indent) {
+  return Json::parse(Line(value)).dump(indent);
+}
+
+/// Puts into `value` what Append() and Read() would leave there.
+template <typename T>
+void MakeAsWritten(T& value) {
+  if constexpr (std::same_as<T, double>) {
+    if (std::isnan(value)) value = std::numeric_limits<double>::quiet_NaN();
+  } else if constexpr (std::same_as<T, std::string>) {
+    const auto is_ascii = [](char c) { return static_cast<unsigned char>(c) < 0x80; };
+    if (std::ranges::all_of(value, is_ascii)) return;
+    value = ParsedJson::parse(Line(value)).template get<std::string>();
+  } else if constexpr (kIsVector<T>) {
+    for (auto& element : value) MakeAsWritten(element);
+  } else if constexpr (kIsOptional<T>) {
+    if (value) MakeAsWritten(*value);
+  } else if constexpr (std::is_aggregate_v<T>) {
+    Fields(value, [](const char*, auto& field) { MakeAsWritten(field); });
+  }
 }
 
 /// `json` for messages: a list or an object may be long, and too deep to be written out.
@@ -407,74 +516,18 @@ JournalRecord EmptyRecord(std::size_t kind) {
   }
 }
 
-Json WriteCounts(const OutcomeCounts& counts) {
-  Json object;
-  for (const Outcome outcome : Outcomes()) object[std::string(Name(outcome))] = counts.Of(outcome);
-  return object;
-}
-
-Json WriteTotals(const Totals& totals) {
-  Json checks = Json::array();
-  for (const CheckTotals& check : totals.checks) {
-    checks.push_back({{"check", check.check},
-                      {"answered", check.outcomes.Answered()},
-                      {"outcomes", WriteCounts(check.outcomes)}});
-  }
-  return {{"planned_cases", totals.planned_cases},
-          {"answered_cases", totals.cases.Answered()},
-          {"planned_checks", totals.planned_checks},
-          {"answered_checks", totals.AnsweredChecks()},
-          {"outcomes", WriteCounts(totals.cases)},
-          {"checks", std::move(checks)},
-          {"exit_code", ExitCode(totals)}};
-}
-
-Json WriteShare(const Share& share) { return {{"shown", share.shown}, {"all", share.all}}; }
-
 /// Empty while the run goes on: it is too long to be worked out after every case.
-Json WriteCoverage(const Overview& overview) {
-  Json operators = Json::array();
-  if (!overview.finished()) return operators;
-  for (const OperatorCoverage& one : overview.coverage().Operators()) {
-    operators.push_back({{"operator", one.op},
-                         {"products", WriteShare(one.products)},
-                         {"dtype_rows", WriteShare(one.dtype_rows)},
-                         {"rules", WriteShare(one.rules)},
-                         {"missing", one.missing}});
-  }
-  return operators;
-}
-
-Json WriteStandards(const Overview& overview) {
-  Json tallies = Json::array();
-  for (const StandardTally& tally : overview.standards()) {
-    tallies.push_back({{"standard", tally.name},
-                       {"both_pass", tally.both_pass},
-                       {"both_fail", tally.both_fail},
-                       {"only_standard_fails", tally.standard_fails},
-                       {"only_bound_fails", tally.bound_fails}});
-  }
-  return tallies;
-}
-
-Json WriteDeviations(const Overview& overview) {
-  Json tallies = Json::array();
-  for (const DeviationTally& tally : overview.deviations()) {
-    tallies.push_back({{"number", tally.number},
-                       {"text", tally.text},
-                       {"cases", tally.cases},
-                       {"seen", tally.seen}});
-  }
-  return tallies;
+std::vector<OperatorCoverage> CoverageOf(const Overview& overview) {
+  return overview.finished() ? overview.coverage().Operators() : std::vector<OperatorCoverage>();
 }
 
 }  // namespace
 
-std::string ToJson(const Result& result) { return Dump(Write(result)); }
+std::string ToJson(const Result& result) { return Line(result); }
 
-std::string SelftestJson(const SelftestReport& report) { return Dump(Write(report), 1) + '\n'; }
+std::string SelftestJson(const SelftestReport& report) { return Lines(report, 1) + '\n'; }
 
-std::string RooflineToJson(const Roofline& roofline) { return Dump(Write(roofline), 1) + '\n'; }
+std::string RooflineToJson(const Roofline& roofline) { return Lines(roofline, 1) + '\n'; }
 
 Roofline RooflineFromJson(std::string_view json) {
   return FromJson<Roofline>(json, "roofline", kMaxRooflineBytes);
@@ -484,11 +537,15 @@ Result ResultFromJson(std::string_view json) {
   return FromJson<Result>(json, "result", kMaxResultBytes);
 }
 
+Result AsWritten(Result result) {
+  MakeAsWritten(result);
+  return result;
+}
+
 std::string RecordToJson(const JournalRecord& record) {
-  Json object = Json::object();
-  std::visit([&](const auto& payload) { object[kRecordKinds.at(record.index())] = Write(payload); },
-             record);
-  return Dump(object);
+  std::string json = fmt::format("{{\"{}\":", kRecordKinds.at(record.index()));
+  std::visit([&](const auto& payload) { Append(payload, &json); }, record);
+  return json + '}';
 }
 
 JournalRecord RecordFromJson(std::string_view json) {
@@ -508,7 +565,7 @@ JournalRecord RecordFromJson(std::string_view json) {
 
 std::string JsonHead(const RunInfo& info) {
   return fmt::format("{{\n\"schema_version\": {},\n\"run\": {},\n\"results\": [",
-                     kJsonSchemaVersion, Dump(Write(info), 2));
+                     kJsonSchemaVersion, Lines(info, 2));
 }
 
 std::string JsonRow(const Result& result, bool first) {
@@ -519,9 +576,9 @@ std::string JsonTail(const Overview& overview) {
   return fmt::format(
       "\n],\n\"totals\": {},\n\"standards\": {},\n\"coverage\": {},\n\"deviations\": {},\n"
       "\"incidents\": {},\n\"finished\": {},\n\"finished_utc\": {}\n}}\n",
-      Dump(WriteTotals(overview.totals())), Dump(WriteStandards(overview)),
-      Dump(WriteCoverage(overview)), Dump(WriteDeviations(overview)),
-      Dump(Json(overview.incidents())), overview.finished(), Dump(overview.finished_utc()));
+      Line(overview.totals()), Line(overview.standards()), Line(CoverageOf(overview)),
+      Line(overview.deviations()), Line(overview.incidents()), overview.finished(),
+      Line(overview.finished_utc()));
 }
 
 }  // namespace normgrad

@@ -41,6 +41,9 @@ inline constexpr std::size_t kMaxResultBytes = std::size_t{1} << 20;
 /// field, a wrong type, text that is not JSON, and more than kMaxResultBytes of it.
 Result ResultFromJson(std::string_view json);
 
+/// `result` as ResultFromJson() reads it from what ToJson() writes: what JSON cannot hold replaced.
+Result AsWritten(Result result);
+
 /// The same of a record of a journal: an object with one member, named after the kind of record.
 std::string RecordToJson(const JournalRecord& record);
 JournalRecord RecordFromJson(std::string_view json);

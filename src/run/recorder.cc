@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "report/json.h"
 
 namespace normgrad {
 
@@ -90,10 +91,12 @@ void Recorder::Add(Result result) {
     result.throughput->roofline_gb_per_s = contents_.header.run.roofline_gb_per_s;
   }
   const std::size_t index = index_of_.at(result.case_id);
-  contents_.results[index] = journal_->Append(result);
+  const JournalRecord record = AsWritten(std::move(result));
+  const auto& written = std::get<Result>(record);
+  contents_.results[index] = journal_->Append(record);
   contents_.states[index] =
-      result.outcome == Outcome::kNotRun ? CaseState::kNotRun : CaseState::kAnswered;
-  Advance();
+      written.outcome == Outcome::kNotRun ? CaseState::kNotRun : CaseState::kAnswered;
+  Advance(&written);
 }
 
 void Recorder::AddIncident(const std::string& what) {
@@ -116,10 +119,14 @@ void Recorder::Finish(const std::string& finished_utc, const std::string& reason
   reports_->Finish(finished_utc);
 }
 
-void Recorder::Advance() {
+void Recorder::Advance(const Result* newest) {
   for (; next_ < contents_.planned.size(); ++next_) {
     if (!contents_.IsMine(next_)) continue;
     if (contents_.states[next_] == CaseState::kOpen) return;
+    if (newest != nullptr && newest->case_id == contents_.planned[next_].case_id) {
+      reports_->Add(*newest);
+      continue;
+    }
     const std::string line = journal_->Read(contents_.results[next_]);
     reports_->Add(ResultAt(line, {0, line.size()}));
   }

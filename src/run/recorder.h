@@ -31,9 +31,9 @@ struct EarlierJournal {
 std::vector<std::string> Differences(const RunInfo& then, const RunInfo& now);
 
 /// Keeps the answers of a run: each in the journal first, in the order they come, then in the
-/// reports, in the order of the plan. The reports get what the journal holds, read back from it,
-/// and so they are what WriteReports() makes of it. Functions throw Error if a file cannot be
-/// written.
+/// reports, in the order of the plan. The reports get what the journal holds, read back from it
+/// where a case had to wait for its turn, and so they are what WriteReports() makes of it.
+/// Functions throw Error if a file cannot be written.
 class Recorder {
  public:
   /// Begins a journal and reports in `folder`. Throws Error, and leaves everything as it was, if
@@ -65,8 +65,8 @@ class Recorder {
   const ReportFiles& reports() const { return *reports_; }
 
  private:
-  /// Adds to the reports every result whose turn it is.
-  void Advance();
+  /// Adds to the reports every result whose turn it is; `newest` need not be read back.
+  void Advance(const Result* newest = nullptr);
   void IndexCases();
 
   JournalContents contents_;

@@ -123,6 +123,7 @@ void CheckJson(std::string_view text) {
   const std::string reason = ResultFromJson(json).reason;
   if (Decode(text)) Require(reason == text, "JSON reads back", json);
   Require(Decode(reason).has_value(), "JSON holds UTF-8", json);
+  Require(AsWritten(result).reason == reason, "a result is made what JSON keeps of it", json);
 }
 
 }  // namespace

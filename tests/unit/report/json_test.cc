@@ -122,6 +122,33 @@ TEST(ResultFromJson, ReadsBackWhatToJsonWrote) {
   }
 }
 
+TEST(ResultFromJson, ReadsEveryKindOfNumberBackBitByBit) {
+  using Limits = std::numeric_limits<double>;
+  for (const double number :
+       {0.0, -0.0, 1.0, -8.0, 100.0, 1e15, 123456789012345678.0, 1e22, 1e-4, 0.1, 1.0 / 3,
+        Limits::denorm_min(), Limits::min(), Limits::max(), Limits::lowest(), Limits::epsilon()}) {
+    const Result read = ResultFromJson(ToJson({.seconds = number}));
+    EXPECT_EQ(std::bit_cast<std::uint64_t>(read.seconds), std::bit_cast<std::uint64_t>(number))
+        << ToJson({.seconds = number});
+  }
+}
+
+TEST(AsWritten, IsWhatIsReadBack) {
+  for (std::uint64_t seed = 0; seed < 500; ++seed) {
+    Result result = Draw(seed).AnyResult();
+    for (std::string* text : {&result.reason, &result.rerun}) {
+      text->insert(text->size() / 2, seed % 2 == 0 ? "\xff" : "\xe8\xaf");
+    }
+    if (!result.checks.empty()) result.checks.back().reason += "\xc3";
+    ASSERT_EQ(AsWritten(result), ResultFromJson(ToJson(result))) << ToJson(result);
+  }
+  // A sign of it would show in a table.
+  const Result result{.seconds = -std::numeric_limits<double>::quiet_NaN()};
+  EXPECT_TRUE(std::isnan(AsWritten(result).seconds));
+  EXPECT_FALSE(std::signbit(AsWritten(result).seconds));
+  EXPECT_FALSE(std::signbit(ResultFromJson(ToJson(result)).seconds));
+}
+
 TEST(ResultFromJson, ReadsNotANumberAsSuch) {
   Result result;
   result.seconds = std::numeric_limits<double>::quiet_NaN();
