@@ -53,7 +53,12 @@ void OracleWitness::Consume(const ReferenceBlock& block) {
 Certificate OracleWitness::Certify(const Oracle& oracle, const Dims& dims,
                                    std::span<const HostTensor> tensors, unsigned threads) const {
   std::vector<double> opinions(testimonies_.size());
-  ParallelFor(opinions.size(), threads, [&](std::size_t i) {
+  // No opinion looks at more than all elements; to wake a thread takes as long as some thousands.
+  constexpr std::size_t kWorthAThread = 4096;
+  std::size_t elements = 0;
+  for (const HostTensor& tensor : tensors) elements += ElementCount(tensor.shape);
+  const bool few = elements * opinions.size() < kWorthAThread;
+  ParallelFor(opinions.size(), few ? 1 : threads, [&](std::size_t i) {
     opinions[i] = oracle.element(dims, tensors, param_, testimonies_[i].index);
   });
   Certificate certificate;

@@ -280,16 +280,18 @@ void OutputComparison::Consume(const ReferenceBlock& block) {
   Slot& slot = slots_[std::hash<std::thread::id>{}(std::this_thread::get_id()) % slots_.size()];
   const std::lock_guard lock(slot.mutex);
   Merge(part, &slot.comparison);
-  for (std::size_t k = 0; k < Comparison::kSums; ++k) slot.sums[k].Add(part.sums[k]);
+  if (slot.sums == nullptr) slot.sums = std::make_unique<Sums>();
+  for (std::size_t k = 0; k < Comparison::kSums; ++k) (*slot.sums)[k].Add(part.sums[k]);
 }
 
 Comparison OutputComparison::Total() const {
   Comparison total;
-  std::array<ExactSum, Comparison::kSums> sums;
+  Sums sums;
   for (const Slot& slot : slots_) {
     const std::lock_guard lock(slot.mutex);
+    if (slot.sums == nullptr) continue;
     Merge(slot.comparison, &total);
-    for (std::size_t k = 0; k < Comparison::kSums; ++k) sums[k].Add(slot.sums[k]);
+    for (std::size_t k = 0; k < Comparison::kSums; ++k) sums[k].Add((*slot.sums)[k]);
   }
   for (std::size_t k = 0; k < Comparison::kSums; ++k) total.sums[k] = sums[k].Value();
   return total;

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 
 #include "accuracy/exact_sum.h"
@@ -94,11 +95,13 @@ class OutputComparison {
   Comparison Total() const;
 
  private:
+  using Sums = std::array<ExactSum, Comparison::kSums>;
+
   // What some of the threads have consumed, as OutputJudge keeps it.
   struct alignas(64) Slot {
     mutable std::mutex mutex;
-    Comparison comparison;  // without the sums
-    std::array<ExactSum, Comparison::kSums> sums;
+    Comparison comparison;       // without the sums
+    std::unique_ptr<Sums> sums;  // once there are any: they are larger than a small output
   };
 
   HostTensor actual_;
