@@ -96,8 +96,10 @@ class TensorSet {
       }
       const RandomStream random(HashText(param.name));
       const bool counts = param.role == Role::kCount;
+      std::vector<double> normals(counts ? 0 : CountOf(param.name));
+      random.Normals(0, normals);
       Fill(param.name, [&](std::size_t i) {
-        return counts ? static_cast<double>(1 + random.Bits(i) % 8) : random.Normal(i);
+        return counts ? static_cast<double>(1 + random.Bits(i) % 8) : normals[i];
       });
     }
     FillStatistics(eps);

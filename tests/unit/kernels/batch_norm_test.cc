@@ -53,7 +53,9 @@ class BatchNormCall : public KernelCall {
       if (i == kWeight && !with_weight) continue;
       const Shape& own = i < 2 ? shape : i == kCounter ? counter : Shape{c};
       std::vector<double> values(ElementCount(own));
-      for (double& value : values) value = 0.5 + random.Normal(next++);
+      random.Normals(next, values);
+      next += values.size();
+      for (double& value : values) value += 0.5;
       if (i == kCounter) {
         for (std::size_t k = 0; k < values.size(); ++k) values[k] = static_cast<double>(2 * k + 3);
       }

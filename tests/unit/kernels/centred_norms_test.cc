@@ -93,11 +93,13 @@ class NormCall : public KernelCall {
     std::vector<double> dy(count);
     std::vector<double> x(count);
     std::vector<double> gamma(norm.channels);
+    std::vector<double> normals(2 * (count + norm.channels));
+    random.Normals(0, normals);
     for (std::size_t i = 0; i < count; ++i) {
-      dy[i] = 0.25 + random.Normal(2 * i);
-      x[i] = 1.5 + 2 * random.Normal(2 * i + 1);
+      dy[i] = 0.25 + normals[2 * i];
+      x[i] = 1.5 + 2 * normals[2 * i + 1];
     }
-    for (std::size_t c = 0; c < norm.channels; ++c) gamma[c] = 1 + random.Normal(2 * (count + c));
+    for (std::size_t c = 0; c < norm.channels; ++c) gamma[c] = 1 + normals[2 * (count + c)];
     std::vector<double> mean(norm.sets);
     std::vector<double> rstd(norm.sets);
     for (std::size_t set = 0; set < norm.sets; ++set) {

@@ -65,12 +65,14 @@ class RmsCall : public KernelCall {
     std::vector<double> dy(rows_ * cols_);
     std::vector<double> x(rows_ * cols_);
     std::vector<double> gamma(cols_);
+    std::vector<double> normals(2 * rows_ * cols_);
+    random_.Normals(0, normals);
     for (std::size_t i = 0; i < dy.size(); ++i) {
-      dy[i] = random_.Normal(2 * i);
-      x[i] = random_.Normal(2 * i + 1);
+      dy[i] = normals[2 * i];
+      x[i] = normals[2 * i + 1];
     }
-    for (std::size_t c = 0; c < cols_; ++c)
-      gamma[c] = 1 + random_.Normal(3 * (rows_ + 1) * cols_ + c);
+    random_.Normals(3 * (rows_ + 1) * cols_, gamma);
+    for (double& scale : gamma) scale += 1;
     std::vector<double> rstd(rows_);
     for (std::size_t row = 0; row < rows_; ++row) {
       const auto first = x.begin() + static_cast<std::ptrdiff_t>(row * cols_);
