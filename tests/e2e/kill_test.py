@@ -19,7 +19,7 @@ SEED = 20261120
 # file.
 KILLED = """\
 operator: rms_norm_grad
-products: [atlas-a2, atlas-inference]
+products: [atlas-inference]
 sweep:
   - dims: {A: [[], [5], [64]], R: [1, 8, 100]}
     checks: [contract, accuracy, memory, determinism, batch, invariants]
@@ -52,12 +52,12 @@ class KillTest(BenchTest):
     def test_kills_lose_nothing(self):
         self.write("sweep.yaml", KILLED)
         command = ["run", "sweep.yaml", ROOT / "cases" / "rms_norm_grad" / "reject.yaml",
-                   "--product", "atlas-a2,atlas-inference", "--threads", "1"]
+                   "--product", "atlas-inference", "--threads", "1"]
         started = time.monotonic()
         whole = self.run_bench(*command, "--report", "whole")
         seconds = time.monotonic() - started
         expected = self.story("whole")
-        self.assertGreater(len(expected[0]["results"]), 400)
+        self.assertGreater(len(expected[0]["results"]), 300)
         chance = random.Random(SEED)
         kills, workers, episodes, resumed = 0, 0, 0, 0
         while kills < KILLS:
