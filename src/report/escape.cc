@@ -14,6 +14,11 @@ namespace {
 
 bool IsControl(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
 
+/// Whether there is nothing in `text` that anybody would obey, outside of markup.
+bool IsPrintable(std::string_view text) {
+  return std::ranges::all_of(text, [](char c) { return c >= ' ' && c <= '~'; });
+}
+
 bool IsWord(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0; }
 
 /// The picture of a control character in UTF-8: U+2400 + c, and U+2421 for DEL.
@@ -59,15 +64,22 @@ bool IsLive(char32_t code) {
          (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069) || code == 0xfeff;
 }
 
-/// `text` with what would be obeyed made visible. `show` writes a character of ASCII: it is given
-/// the text from there on.
+/// `text` with what would be obeyed made visible. `show` writes a character of ASCII that is no
+/// letter or digit: it is given the text from there on, and the character of ASCII before it.
 template <typename Show>
 std::string Inert(std::string_view text, Show show) {
   std::string inert;
-  for (; !text.empty(); text.remove_prefix(FirstCharacter(text).bytes)) {
-    const Character character = FirstCharacter(text);
+  inert.reserve(text.size());
+  char before = ' ';
+  for (Character character; !text.empty(); text.remove_prefix(character.bytes)) {
+    character = FirstCharacter(text);
     if (character.code < 0x80) {
-      inert += show(text);
+      const char last = std::exchange(before, text.front());
+      if (IsWord(text.front())) {
+        inert += text.front();
+      } else {
+        inert += show(text, last);
+      }
     } else if (character.code == 0xfffd || IsLive(character.code)) {
       inert += "\uFFFD";
     } else {
@@ -89,17 +101,19 @@ bool IsNumber(std::string_view text) {
 }  // namespace
 
 std::string OneLine(std::string_view text) {
-  return Inert(text, [](std::string_view rest) {
+  if (IsPrintable(text)) return std::string(text);
+  return Inert(text, [](std::string_view rest, char) {
     const char c = rest.front();
     return c == '\n' || c == '\r' || c == '\t' ? " " : Shown(c);
   });
 }
 
 std::string CsvField(std::string_view text) {
-  std::string field = Inert(text, [](std::string_view rest) {
+  const auto show = [](std::string_view rest, char) {
     const char c = rest.front();
     return c == '\n' || c == '\r' || c == '\t' ? std::string(1, c) : Shown(c);
-  });
+  };
+  std::string field = IsPrintable(text) ? std::string(text) : Inert(text, show);
   static constexpr std::string_view kFormulaStarts = "=+-@\t\r";
   const bool is_formula = !field.empty() && kFormulaStarts.find(field[0]) != std::string_view::npos;
   if (is_formula && !IsNumber(field)) field.insert(0, 1, '\'');
@@ -113,11 +127,9 @@ std::string CsvField(std::string_view text) {
 }
 
 std::string MarkdownCell(std::string_view text) {
-  char before = ' ';
-  return Inert(text, [&](std::string_view rest) -> std::string {
+  return Inert(text, [](std::string_view rest, char last) -> std::string {
     const char c = rest.front();
     const char after = rest.size() > 1 ? rest[1] : ' ';
-    const char last = std::exchange(before, c);
     switch (c) {
       case '<': return "&lt;";
       case '>': return "&gt;";
