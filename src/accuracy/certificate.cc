@@ -53,7 +53,7 @@ void OracleWitness::Consume(const ReferenceBlock& block) {
 Certificate OracleWitness::Certify(const Oracle& oracle, const Dims& dims,
                                    std::span<const HostTensor> tensors, unsigned threads) const {
   std::vector<double> opinions(testimonies_.size());
-  // No opinion looks at more than all elements; to wake a thread takes as long as some thousands.
+  // No opinion looks at more than all elements, of which a thread that is woken costs thousands.
   constexpr std::size_t kWorthAThread = 4096;
   std::size_t elements = 0;
   for (const HostTensor& tensor : tensors) elements += ElementCount(tensor.shape);

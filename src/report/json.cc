@@ -369,14 +369,14 @@ void Append(const T& value, std::string* json) {
     } else if (std::isinf(value)) {
       *json += value > 0 ? "\"inf\"" : "\"-inf\"";
     } else {
-      // The shortest text that reads back the same; "8" would read back as an integer.
+      // The shortest text that reads back the same: to a reader "8" is an integer, and "-0" is 0.
       std::array<char, 32> digits;  // NOLINT(cppcoreguidelines-pro-type-member-init)
-      const auto [end, error] = std::to_chars(digits.begin(), digits.end(), value);
-      const std::string_view number(digits.begin(), end);
+      const auto [end, error] = std::to_chars(digits.data(), digits.data() + digits.size(), value);
+      const std::string_view number(digits.data(), end);
       json->append(number);
       if (number.find_first_of(".e") == std::string_view::npos) *json += ".0";
     }
-  } else if constexpr (std::same_as<T, bool> || std::integral<T>) {
+  } else if constexpr (std::integral<T>) {
     fmt::format_to(std::back_inserter(*json), "{}", value);
   } else if constexpr (std::same_as<T, Outcome> || std::same_as<T, SkipReason>) {
     Append(Name(value), json);
@@ -390,7 +390,11 @@ void Append(const T& value, std::string* json) {
     }
     *json += ']';
   } else if constexpr (kIsOptional<T>) {
-    value ? Append(*value, json) : void(*json += "null");
+    if (value) {
+      Append(*value, json);
+    } else {
+      *json += "null";
+    }
   } else {
     char separator = '{';
     Fields(value, [&](std::string_view name, const auto& field) {

@@ -44,7 +44,8 @@ Result ResultFromJson(std::string_view json);
 /// `result` as ResultFromJson() reads it from what ToJson() writes: what JSON cannot hold replaced.
 Result AsWritten(Result result);
 
-/// The same of a record of a journal: an object with one member, named after the kind of record.
+/// What ToJson() and ResultFromJson() are, of a record of a journal: an object with one member,
+/// named after the kind of record.
 std::string RecordToJson(const JournalRecord& record);
 JournalRecord RecordFromJson(std::string_view json);
 

@@ -69,7 +69,7 @@ Recorder::Recorder(EarlierJournal earlier, const RunResumed& resumed)
   }
   IndexCases();
   for (const std::string& incident : contents_.incidents) reports_->AddIncident(incident);
-  Advance();
+  Advance(0, nullptr);
 }
 
 void Recorder::IndexCases() {
@@ -96,7 +96,7 @@ void Recorder::Add(Result result) {
   contents_.results[index] = journal_->Append(record);
   contents_.states[index] =
       written.outcome == Outcome::kNotRun ? CaseState::kNotRun : CaseState::kAnswered;
-  Advance(&written);
+  Advance(index, &written);
 }
 
 void Recorder::AddIncident(const std::string& what) {
@@ -119,11 +119,11 @@ void Recorder::Finish(const std::string& finished_utc, const std::string& reason
   reports_->Finish(finished_utc);
 }
 
-void Recorder::Advance(const Result* newest) {
+void Recorder::Advance(std::size_t index, const Result* newest) {
   for (; next_ < contents_.planned.size(); ++next_) {
     if (!contents_.IsMine(next_)) continue;
     if (contents_.states[next_] == CaseState::kOpen) return;
-    if (newest != nullptr && newest->case_id == contents_.planned[next_].case_id) {
+    if (newest != nullptr && next_ == index) {
       reports_->Add(*newest);
       continue;
     }

@@ -65,8 +65,9 @@ class Recorder {
   const ReportFiles& reports() const { return *reports_; }
 
  private:
-  /// Adds to the reports every result whose turn it is; `newest` need not be read back.
-  void Advance(const Result* newest = nullptr);
+  /// Adds to the reports every result whose turn it is. That of planned case `index` need not be
+  /// read back where `newest` is it.
+  void Advance(std::size_t index, const Result* newest);
   void IndexCases();
 
   JournalContents contents_;
