@@ -198,6 +198,10 @@ class IsolationTest(BenchTest):
             process = self.run_bench("run", "sweep.yaml", "--report", jobs, "--jobs", jobs)
             self.assertEqual(process.returncode, 0, process.stdout_text + process.stderr_text)
             ids.append([result["case_id"] for result in self.report(jobs)["results"]])
+            self.run_bench("report", jobs, "--report", "rebuilt")
+            for name in ("report.json", "report.csv", "report.md"):
+                self.assertEqual((self.folder / "rebuilt" / name).read_bytes(),
+                                 (self.folder / jobs / name).read_bytes())
         self.assertEqual(*ids)
         self.assertEqual(len(ids[0]), 200)
 

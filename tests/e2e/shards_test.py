@@ -61,6 +61,11 @@ class ShardsTest(BenchTest):
         self.run_bench("report", "merged", "--report", "rebuilt")
         self.assertEqual(self.story("rebuilt"), self.story("whole"))
 
+    def test_merged_shards_of_several_products_are_the_whole_run(self):
+        self.run_bench("run", "few.yaml", "--report", "whole")
+        self.merge(*self.run_shards(3, "few.yaml"))
+        self.assertEqual(self.story("merged"), self.story("whole"))
+
     def test_missing_and_doubled_cases_are_named(self):
         folders = self.run_shards(3, "few.yaml")
         ids = [[r["case_id"] for r in self.report(folder)["results"]] for folder in folders]

@@ -75,6 +75,12 @@ TEST(InProcessExecutor, SkipsACaseThatCannotFitBeforeItAllocatesAnything) {
                                                  "tensors take 3 TiB, and the host 9 TiB"));
 }
 
+TEST(InProcessExecutor, SkipsASmallCaseThatIsLargerThanTheHostMayGrow) {
+  const Result result = Execute(CaseOf({7}, {100}), {.most_host_bytes = 1024});
+  EXPECT_EQ(result.outcome, Outcome::kSkipped);
+  EXPECT_THAT(result.reason, testing::EndsWith("1 KiB on the host"));
+}
+
 TEST(InProcessExecutor, SkipsForReasonsOfTheListOnly) {
   const auto skip = [](Case the_case, const char* check) {
     the_case.checks = {check};

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "run/journal_file.h"
 
+#include <limits>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -23,7 +25,7 @@ JournalHeader Header() {
   return {.run = {.plan_hash = PlanHash({HashText("0x1"), HashText("0x2"), HashText("0x3")}),
                   .planned_cases = 3,
                   .planned_checks = 3},
-          .formats = {"csv", "json"}};
+          .formats = {"csv", "json", "md"}};
 }
 
 Result AnswerTo(const std::string& id, Outcome outcome = Outcome::kPassed) {
@@ -56,6 +58,19 @@ class JournalFileTest : public testing::Test {
       names.push_back(entry.path().filename());
     }
     return names;
+  }
+
+  /// The reports, byte by byte.
+  void ExpectReportsAsRebuilt() const {
+    std::vector<std::string> before;
+    for (const std::string& format : Header().formats) before.push_back(Read("report." + format));
+    std::string text;
+    const JournalContents contents = ReadJournalIn(folder_, &text);
+    ReportFiles reports(folder_, contents.header.formats, contents.header.run);
+    WriteReports(contents, text, &reports);
+    for (std::size_t i = 0; i < before.size(); ++i) {
+      EXPECT_EQ(Read("report." + Header().formats[i]), before[i]);
+    }
   }
 
   fs::path folder_;
@@ -153,7 +168,8 @@ TEST_F(JournalFileTest, ReplacesAWholeRun) {
     for (const PlannedCase& planned : kPlan) recorder->Add(AnswerTo(planned.case_id));
     recorder->Finish("noon", "");
   }
-  EXPECT_THAT(Names(), testing::UnorderedElementsAre(kJournalName, "report.csv", "report.json"));
+  EXPECT_THAT(Names(), testing::UnorderedElementsAre(kJournalName, "report.csv", "report.json",
+                                                     "report.md"));
 }
 
 TEST_F(JournalFileTest, ReplacesNoFileItCannotRead) {
@@ -172,21 +188,23 @@ TEST_F(JournalFileTest, ReportsFollowThePlanWhateverTheOrderOfAnswers) {
   recorder->Add(AnswerTo("second"));
   EXPECT_EQ(recorder->reports().overview().results(), 3U);
   recorder->Finish("noon", "");
-  const std::string csv = Read("report.csv"), json = Read("report.json");
-  std::string text;
-  const JournalContents contents = ReadJournalIn(folder_, &text);
-  ReportFiles reports(folder_, contents.header.formats, contents.header.run);
-  WriteReports(contents, text, &reports);
-  EXPECT_EQ(Read("report.csv"), csv);
-  EXPECT_EQ(Read("report.json"), json);
+  ExpectReportsAsRebuilt();
 }
 
 TEST_F(JournalFileTest, ReportsShowWhatTheJournalHolds) {
   const auto recorder = Begin();
-  Result result = AnswerTo("first");
-  result.reason = "a\xff";  // no text; the journal cannot hold it as it is
-  recorder->Add(result);
-  EXPECT_THAT(Read("report.csv"), testing::HasSubstr("a\uFFFD"));
+  // In turn, ahead of its turn, and in turn; each with what the journal cannot hold as it is: half
+  // a character, of which other writers make two marks, and a NaN with a sign.
+  for (const char* id : {"first", "third", "second"}) {
+    Result result = AnswerTo(id);
+    result.reason = "a\xe8\xaf";
+    result.seconds = -std::numeric_limits<double>::quiet_NaN();
+    recorder->Add(result);
+  }
+  recorder->Finish("noon", "");
+  EXPECT_THAT(Read("report.csv"), testing::HasSubstr("a\uFFFD,"));
+  EXPECT_THAT(Read("report.csv"), testing::Not(testing::HasSubstr("-nan")));
+  ExpectReportsAsRebuilt();
 }
 
 TEST_F(JournalFileTest, GoesOnWithWhatIsOpen) {
