@@ -9,14 +9,13 @@ import time
 import unittest
 from pathlib import Path
 
-from bench import ROOT, BenchTest
+from bench import BenchTest
 
 # How many kills; the seed of all of them.
 KILLS = int(os.environ.get("NORMGRAD_KILLS", "25"))
 SEED = 20261120
 
-# Calls that are judged, skipped and mistrusted; those that are refused come from the operator's own
-# file, for one product.
+# Calls that are judged, skipped and refused, for products that differ in all three.
 KILLED = """\
 operator: rms_norm_grad
 products: [atlas-a2, atlas-inference]
@@ -28,6 +27,20 @@ sweep:
   - dims: {A: [3], R: [32]}
     fills: [ties, exact]
     checks: [accuracy]
+"""
+REFUSED = """\
+operator: rms_norm_grad
+products: [atlas-a2, atlas-inference]
+dims: {A: 4, R: 16}
+reject:
+  - because: a required pointer is null
+    each: [dy, x, rstd, gamma, dxOut, dgammaOut, workspaceSize, executor]
+    is: null
+    expect: ACLNN_ERR_PARAM_NULLPTR
+  - because: the dtype is not in the product's table
+    each: [dy, x, rstd, gamma, dxOut, dgammaOut]
+    is: {dtype: outside}
+    expect: ACLNN_ERR_PARAM_INVALID
 """
 
 
@@ -51,8 +64,7 @@ def workers_of(pid):
 class KillTest(BenchTest):
     def test_kills_lose_nothing(self):
         self.write("sweep.yaml", KILLED)
-        refused = (ROOT / "cases" / "rms_norm_grad" / "reject.yaml").read_text()
-        self.write("reject.yaml", refused + "\nproducts: [atlas-inference]\n")
+        self.write("reject.yaml", REFUSED)
         command = ["run", "sweep.yaml", "reject.yaml", "--threads", "1"]
         started = time.monotonic()
         whole = self.run_bench(*command, "--report", "whole")
