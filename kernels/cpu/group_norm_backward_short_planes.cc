@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <array>
 #include <numeric>
-#include <span>
 
 #include <hwy/cache_control.h>
 
@@ -18,7 +17,7 @@ class ShortPlanes {
   /// The workspace: gamma, and the sums of every range of samples over every column of a group.
   static std::uint64_t WorkspaceBytes(const GroupNormExtents& e) {
     const Plan plan(e);
-    return (1 + kMaxSums * plan.sample_parts) * plan.VectorLength(e) * sizeof(float);
+    return (1 + kMaxSums * plan.sample_parts) * plan.VectorLength() * sizeof(float);
   }
 
   ShortPlanes(const Launch& launch, const GroupNormExtents& extents)
@@ -27,17 +26,15 @@ class ShortPlanes {
         tensors_(launch),
         kernels_(LayerNormRowKernels(tensors_.data.Common())),
         gamma_(reinterpret_cast<float*>(launch.workspace)),
-        sums_(gamma_ + plan_.VectorLength(e_)) {}
+        sums_(gamma_ + plan_.VectorLength()) {}
 
   void Run() {
     const auto pool = Threads();
-    pool->Run(plan_.group_parts,
-              [&](std::size_t part) { ForEachGroup(part, [&](std::size_t g) { LoadGamma(g); }); });
+    pool->Run(plan_.group_parts, [&](std::size_t part) { LoadGamma(part); });
     pool->Run(plan_.group_parts * plan_.sample_parts,
               [&](std::size_t part) { Rows(part / plan_.group_parts, part % plan_.group_parts); });
     if (!tensors_.WantsSums()) return;
-    pool->Run(plan_.group_parts,
-              [&](std::size_t part) { ForEachGroup(part, [&](std::size_t g) { StoreSums(g); }); });
+    pool->Run(plan_.group_parts, [&](std::size_t part) { StoreSums(part); });
   }
 
  private:
@@ -45,65 +42,89 @@ class ShortPlanes {
   /// are too few of those, each into ranges of groups. Every range of samples leaves sums behind,
   /// to be written and read once more.
   struct Plan {
-    std::size_t padded;  // length of a vector with one float for every element of a group
+    bool packed;         // several groups to a vector
+    std::size_t stride;  // floats from each group to the next where there is one for every element
     std::size_t part_samples;
     std::size_t sample_parts;
     std::size_t part_groups;
     std::size_t group_parts;
+    std::size_t times;        // that the groups of a sample are in a vector
+    std::size_t part_length;  // length of a vector of the groups of a part
+    bool across_samples;      // whether a sample may go on where the one before ends
 
-    explicit Plan(const GroupNormExtents& e) : padded(RoundUp(e.group_elements, kColumnPadding)) {
+    explicit Plan(const GroupNormExtents& e)
+        : packed(e.group_elements <= kMostPackedCols),
+          stride(packed ? e.group_elements : RoundUp(e.group_elements, kColumnPadding)) {
       const std::size_t parts = std::min(kMaxParts, DivideUp(e.Elements(), kMinPartElements));
       part_samples = std::min(e.samples, std::max(kMinPartSamples, DivideUp(e.samples, parts)));
       sample_parts = DivideUp(e.samples, part_samples);
       part_groups = DivideUp(e.groups, DivideUp(parts, sample_parts));
       group_parts = DivideUp(e.groups, part_groups);
+      const std::size_t once = part_groups * stride;
+      times = group_parts == 1 && once < kMostRepeated ? PackedPeriod(once) / once : 1;
+      part_length = RoundUp(times * once, kColumnPadding);
+      across_samples = group_parts == 1 && part_length == times * once;
+      if (part_samples < 2 * times) return;
+      // A part begins where dx does, as far as whole lines go. Short ones would be much longer.
+      part_samples = RoundUp(part_samples, times);
+      sample_parts = DivideUp(e.samples, part_samples);
     }
 
     /// One float for every element of a sample.
-    std::size_t VectorLength(const GroupNormExtents& e) const { return e.groups * padded; }
+    std::size_t VectorLength() const { return group_parts * part_length; }
 
     static constexpr std::size_t kMinPartSamples = 32;
+    static constexpr std::size_t kMostRepeated = 1024;  // longer samples end with part of a block
   };
 
+  /// Calls body(channel, where it first begins in a vector of the part).
   template <typename Body>
-  void ForEachGroup(std::size_t group_part, Body body) const {
+  void ForEachChannel(std::size_t group_part, Body body) const {
     const std::size_t first = group_part * plan_.part_groups;
     const std::size_t end = std::min(e_.groups, first + plan_.part_groups);
-    for (std::size_t g = first; g < end; ++g) body(g);
-  }
-
-  /// Sums number `i` over a range of samples, from the first element of group `g` on.
-  float* Sums(std::size_t sample_part, std::size_t i, std::size_t g) const {
-    return sums_ + (sample_part * kMaxSums + i) * plan_.VectorLength(e_) + g * plan_.padded;
-  }
-
-  void LoadGamma(std::size_t g) const {
-    const std::span<float> repeated(Sums(0, 0, g), e_.group_elements);  // nothing yet
-    for (std::size_t d = 0; d < e_.group_channels; ++d) {
-      std::ranges::fill(PlaneIn(repeated, d), tensors_.gamma[g * e_.group_channels + d]);
+    for (std::size_t g = first; g < end; ++g) {
+      for (std::size_t d = 0; d < e_.group_channels; ++d) {
+        body(g * e_.group_channels + d, (g - first) * plan_.stride + d * e_.plane);
+      }
     }
-    kernels_.load_scale(DType::kFloat32, reinterpret_cast<const std::byte*>(repeated.data()),
-                        e_.group_elements, gamma_ + g * plan_.padded);
+  }
+
+  /// Sums number `i` over a range of samples.
+  float* Sums(std::size_t sample_part, std::size_t i) const {
+    return sums_ + (sample_part * kMaxSums + i) * plan_.VectorLength();
+  }
+
+  void LoadGamma(std::size_t group_part) const {
+    float* const repeated = Sums(0, 0) + group_part * plan_.part_length;  // nothing yet
+    std::fill_n(repeated, plan_.part_length, 0.0F);
+    ForEachChannel(group_part, [&](std::size_t c, std::size_t at) {
+      for (std::size_t i = 0; i < plan_.times; ++i, at += plan_.part_groups * plan_.stride) {
+        std::fill_n(repeated + at, e_.plane, tensors_.gamma[c]);
+      }
+    });
+    kernels_.load_scale(DType::kFloat32, reinterpret_cast<const std::byte*>(repeated),
+                        plan_.part_length, gamma_ + group_part * plan_.part_length);
   }
 
   void Rows(std::size_t sample_part, std::size_t group_part) const {
-    ForEachGroup(group_part, [&](std::size_t g) {
-      for (std::size_t i = 0; i < kMaxSums; ++i) {
-        std::fill_n(Sums(sample_part, i, g), plan_.padded, 0.0F);
-      }
-    });
+    for (std::size_t i = 0; i < kMaxSums; ++i) {
+      std::fill_n(Sums(sample_part, i) + group_part * plan_.part_length, plan_.part_length, 0.0F);
+    }
     PlaneTensors::Buffers buffers(tensors_.data);
     const std::size_t first = sample_part * plan_.part_samples;
     const std::size_t end = std::min(e_.samples, first + plan_.part_samples);
     const std::size_t first_group = group_part * plan_.part_groups;
     const std::size_t end_group = std::min(e_.groups, first_group + plan_.part_groups);
     const auto take = [&](std::size_t first_set, std::size_t end_set) {
+      if (plan_.packed) {
+        return TakePackedRows(sample_part, group_part, first_set, end_set, &buffers);
+      }
       if (e_.group_elements <= kernels_.most_short_cols) {
         return TakeShortRows(sample_part, first_set, end_set, &buffers);
       }
       for (std::size_t set = first_set; set < end_set; ++set) Row(sample_part, set, &buffers);
     };
-    if (plan_.group_parts == 1) {
+    if (plan_.across_samples) {
       take(first * e_.groups, end * e_.groups);
     } else {
       for (std::size_t n = first; n < end; ++n) {
@@ -113,34 +134,57 @@ class ShortPlanes {
     hwy::FlushStream();
   }
 
-  /// Groups [first, end) of all samples' groups, many at a time.
+  /// Groups [first, end) of all samples' groups, of a few vectors each.
   void TakeShortRows(std::size_t sample_part, std::size_t first, std::size_t end,
                      PlaneTensors::Buffers* buffers) const {
-    constexpr std::size_t kRows = 512;
-    std::array<std::array<float, kRows>, kMaxSums> statistics;
     ShortRows rows;
-    rows.cols = e_.group_elements;
     rows.gamma = gamma_;
     rows.slots = e_.groups;
-    rows.slot_stride = plan_.padded;
-    for (std::size_t i = 0; i < kMaxSums; ++i) {
-      rows.statistics[i] = statistics[i].data();
-      rows.column_sums[i] = Sums(sample_part, i, 0);
-    }
-    const std::size_t most = std::min(kRows, tensors_.data.RunLimit(kRows * rows.cols) / rows.cols);
-    for (std::size_t set = first; set < end; set += rows.rows) {
-      rows.rows = std::min(most, end - set);
-      const std::size_t at = set * rows.cols;
-      const PlaneRun run = tensors_.data.Read(at, rows.rows * rows.cols, buffers);
-      rows.dy = run.dy;
-      rows.x = run.x;
-      rows.dx = tensors_.data.HasDx() ? run.dx : nullptr;
-      rows.spare = tensors_.data.InPlace() ? e_.Elements() - at - run.count : 0;
-      rows.stream = run.stream;
+    rows.slot_stride = plan_.stride;
+    for (std::size_t i = 0; i < kMaxSums; ++i) rows.column_sums[i] = Sums(sample_part, i);
+    TakeAdjacent(first, end, buffers, &rows, [&](std::size_t set) {
+      rows.spare = tensors_.data.InPlace() ? e_.Elements() - (set + rows.rows) * rows.cols : 0;
       rows.first_slot = set % e_.groups;
-      tensors_.mean.Read(set, rows.rows, statistics[0].data());
-      tensors_.rstd.Read(set, rows.rows, statistics[1].data());
       kernels_.short_rows(rows);
+    });
+  }
+
+  /// The same, of less than a vector.
+  void TakePackedRows(std::size_t sample_part, std::size_t group_part, std::size_t first,
+                      std::size_t end, PlaneTensors::Buffers* buffers) const {
+    PackedRows rows;
+    const std::size_t at = group_part * plan_.part_length;
+    rows.gamma = gamma_ + at;
+    for (std::size_t i = 0; i < kMaxSums; ++i) rows.column_sums[i] = Sums(sample_part, i) + at;
+    rows.period = plan_.part_length;
+    TakeAdjacent(first, end, buffers, &rows, [&](std::size_t set) {
+      rows.first = (set - first) * rows.cols % rows.period;
+      kernels_.packed_rows(rows);
+    });
+  }
+
+  /// Groups [first, end), many at a time. Calls take(set) with `rows` those from `set` on.
+  template <typename Take>
+  void TakeAdjacent(std::size_t first, std::size_t end, PlaneTensors::Buffers* buffers,
+                    AdjacentRows* rows, Take take) const {
+    constexpr std::size_t kRows = 512;
+    std::array<std::array<float, kRows + kMaxBlock>, kMaxSums> statistics;
+    rows->cols = e_.group_elements;
+    for (std::size_t i = 0; i < kMaxSums; ++i) rows->statistics[i] = statistics[i].data();
+    std::size_t most = tensors_.data.RunLimit(kRows * rows->cols) / rows->cols;
+    if (most > kMaxBlock) most -= most % kMaxBlock;
+    for (std::size_t set = first; set < end; set += rows->rows) {
+      rows->rows = std::min(most, end - set);
+      const std::size_t at = set * rows->cols;
+      const PlaneRun run = tensors_.data.Read(at, rows->rows * rows->cols, buffers);
+      rows->dy = run.dy;
+      rows->x = run.x;
+      rows->dx = tensors_.data.HasDx() ? run.dx : nullptr;
+      rows->stream = run.stream;
+      tensors_.mean.Read(set, rows->rows, statistics[0].data());
+      tensors_.rstd.Read(set, rows->rows, statistics[1].data());
+      for (auto& of_rows : statistics) std::fill_n(&of_rows[rows->rows], kMaxBlock, 0.0F);
+      take(set);
       if (tensors_.data.HasDx()) tensors_.data.Write(run, at, buffers);
     }
   }
@@ -164,9 +208,9 @@ class ShortPlanes {
         tile.stream = run.stream;
         // Of the next group, which is the next row, too.
         tile.ahead = run.stream && run.spare >= e_.group_elements ? e_.group_elements : 0;
-        tile.gamma = gamma_ + g * plan_.padded + c;
+        tile.gamma = gamma_ + g * plan_.stride + c;
         for (std::size_t i = 0; i < kMaxSums; ++i) {
-          tile.column_sums[i] = Sums(sample_part, i, g) + c;
+          tile.column_sums[i] = Sums(sample_part, i) + g * plan_.stride + c;
         }
         body(run, at);
       }
@@ -188,24 +232,21 @@ class ShortPlanes {
     });
   }
 
-  void StoreSums(std::size_t g) const {
-    const std::span<float> totals(gamma_ + g * plan_.padded, e_.group_elements);  // used no more
+  void StoreSums(std::size_t group_part) const {
+    const std::size_t first = group_part * plan_.part_length;
+    float* const totals = gamma_ + first;  // used no more
     const Scalars* const outputs[kMaxSums] = {&tensors_.dgamma, &tensors_.dbeta};
     for (std::size_t i = 0; i < kMaxSums; ++i) {
-      kernels_.store_sums(Sums(0, i, g), plan_.sample_parts, kMaxSums * plan_.VectorLength(e_),
-                          e_.group_elements, DType::kFloat32,
-                          reinterpret_cast<std::byte*>(totals.data()));
-      for (std::size_t d = 0; d < e_.group_channels; ++d) {
-        const auto plane = PlaneIn(totals, d);
-        outputs[i]->Set(g * e_.group_channels + d,
-                        std::accumulate(plane.begin(), plane.end(), 0.0));
-      }
+      kernels_.store_sums(Sums(0, i) + first, plan_.sample_parts, kMaxSums * plan_.VectorLength(),
+                          plan_.part_length, DType::kFloat32, reinterpret_cast<std::byte*>(totals));
+      ForEachChannel(group_part, [&](std::size_t c, std::size_t at) {
+        double sum = 0;
+        for (std::size_t k = 0; k < plan_.times; ++k, at += plan_.part_groups * plan_.stride) {
+          sum = std::accumulate(totals + at, totals + at + e_.plane, sum);
+        }
+        outputs[i]->Set(c, sum);
+      });
     }
-  }
-
-  /// Plane `d` of a group.
-  std::span<float> PlaneIn(std::span<float> group, std::size_t d) const {
-    return group.subspan(d * e_.plane, e_.plane);
   }
 
   GroupNormExtents e_;

@@ -56,6 +56,7 @@ constexpr RowPass kPass = {
     .statistics = 2,
     .row_sums = 2,
     .column_sums = 2,
+    .most_packed_cols = 12,
     .kernels = LayerNormRowKernels,
 };
 

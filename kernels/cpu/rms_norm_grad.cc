@@ -52,6 +52,7 @@ constexpr RowPass kPass = {
     .statistics = 1,
     .row_sums = 1,
     .column_sums = 1,
+    .most_packed_cols = 16,
     .kernels = [](DType data) { return HWY_DYNAMIC_DISPATCH(RmsNormKernels)(data); },
 };
 

@@ -21,6 +21,7 @@
 
 #include "kernels/cpu/convert-inl.h"
 #include "kernels/cpu/copy-inl.h"
+#include "kernels/cpu/packed_rows-inl.h"
 #include "kernels/cpu/row_pass.h"
 #include "kernels/cpu/short_rows-inl.h"
 
@@ -362,6 +363,7 @@ RowKernels RowKernelsFor(DType data) {
             &Finish<Policy, Data>,
             &FinishAndSum<Policy, Data>,
             &RunShortRows<Policy, Data>,
+            &RunPackedRows<Policy, Data>,
             kBlock,
             kMostShortCols,
             &LoadScale<Data>,

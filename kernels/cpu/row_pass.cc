@@ -7,6 +7,7 @@
 
 #include <hwy/cache_control.h>
 
+#include "kernels/cpu/convert.h"
 #include "kernels/cpu/row_view.h"
 #include "kernels/cpu/scratch.h"
 #include "kernels/cpu/split.h"
@@ -38,17 +39,21 @@ constexpr std::size_t kLongRowParts = 8;
 /// long ones: a part is some columns; row sums are added up between the two sweeps over a row.
 struct Plan {
   bool by_rows;
+  bool packed;  // by rows, several to a vector
   std::size_t parts;
   std::size_t part_rows;    // by rows: a multiple of kMaxTileRows
   std::size_t part_cols;    // by columns: a multiple of kColumnPadding; also how vectors are split
   std::size_t padded_cols;  // length of a vector of columns in the workspace
 
-  Plan(std::size_t rows, std::size_t cols)
-      : by_rows(rows >= LeastRows(cols)), padded_cols(RoundUp(cols, kColumnPadding)) {
+  Plan(const RowPass& pass, std::size_t rows, std::size_t cols)
+      : by_rows(rows >= LeastRows(cols)),
+        packed(by_rows && cols <= pass.most_packed_cols),
+        padded_cols(packed ? PackedPeriod(cols) : RoundUp(cols, kColumnPadding)) {
     if (by_rows) {
       part_rows = std::max({std::clamp(DivideUp(rows, kGoodRowParts), kMinPartRows, kGoodPartRows),
                             DivideUp(rows, kMaxRowParts), DivideUp(kMinPartElements, cols)});
-      part_rows = RoundUp(part_rows, kMaxTileRows);
+      // Of packed rows, a part begins where dx does, as far as whole lines go.
+      part_rows = RoundUp(part_rows, packed ? kMaxBlock : kMaxTileRows);
       parts = DivideUp(rows, part_rows);
       part_cols = RoundUp(DivideUp(kMinPartElements, parts), kColumnPadding);
     } else {
@@ -83,7 +88,7 @@ class Call {
        std::byte* workspace)
       : pass_(pass),
         kernels_(pass.kernels(tensors.dy.dtype)),
-        plan_(rows, cols),
+        plan_(pass, rows, cols),
         rows_(rows),
         cols_(cols),
         dy_(tensors.dy, tensors.leading_axes),
@@ -126,6 +131,11 @@ class Call {
     return row_sums_ + (part * rows_ + row) * pass_.row_sums;
   }
 
+  /// Length of a vector of `count` columns in the workspace.
+  std::size_t VectorLength(std::size_t count) const {
+    return plan_.packed ? plan_.padded_cols : RoundUp(count, kColumnPadding);
+  }
+
   std::size_t FirstColumn(std::size_t part) const { return part * plan_.part_cols; }
   std::size_t Columns(std::size_t part) const {
     return std::min(plan_.part_cols, cols_ - FirstColumn(part));
@@ -135,12 +145,19 @@ class Call {
     const std::size_t first = FirstColumn(part);
     const std::size_t count = Columns(part);
     if (!gamma_.Present()) {
-      std::fill_n(gamma_sorted_ + first, RoundUp(count, kColumnPadding), 1.0F);
+      std::fill_n(gamma_sorted_ + first, VectorLength(count), 1.0F);
       return;
     }
-    const Scratch scratch(gamma_.Columns().Dense() ? 0 : count * gamma_.ElementBytes());
-    kernels_.load_scale(gamma_.Type(), gamma_.Read(0, first, count, scratch.data()), count,
-                        gamma_sorted_ + first);
+    const std::size_t bytes = count * gamma_.ElementBytes();
+    const Scratch scratch(gamma_.Columns().Dense() ? 0 : bytes);
+    const std::byte* const gamma = gamma_.Read(0, first, count, scratch.data());
+    if (!plan_.packed) {
+      return kernels_.load_scale(gamma_.Type(), gamma, count, gamma_sorted_ + first);
+    }
+    const std::size_t times = plan_.padded_cols / cols_;
+    const Scratch repeated(times * bytes);
+    for (std::size_t i = 0; i < times; ++i) std::copy_n(gamma, bytes, repeated.data() + i * bytes);
+    kernels_.load_scale(gamma_.Type(), repeated.data(), plan_.padded_cols, gamma_sorted_);
   }
 
   void StoreColumnSums(std::size_t part) {
@@ -150,10 +167,31 @@ class Call {
       const RowView& output = outputs_[i];
       if (!output.Present()) continue;
       const Scratch scratch(output.Columns().Dense() ? 0 : count * output.ElementBytes());
-      kernels_.store_sums(ColumnSums(i, 0, first), ColumnSumParts(), plan_.padded_cols, count,
-                          output.Type(), output.Target(0, first, scratch.data()));
+      std::byte* const target = output.Target(0, first, scratch.data());
+      if (plan_.packed) {
+        StorePackedSums(i, output.Type(), target);
+      } else {
+        kernels_.store_sums(ColumnSums(i, 0, first), ColumnSumParts(), plan_.padded_cols, count,
+                            output.Type(), target);
+      }
       output.Write(0, first, count, scratch.data());
     }
+  }
+
+  /// Column sums number `i`, each of which is in as many parts as a vector has room for.
+  void StorePackedSums(std::size_t i, DType dtype, std::byte* to) const {
+    const Scratch scratch(plan_.padded_cols * sizeof(float));
+    auto* const sums = scratch.As<float>();
+    kernels_.store_sums(ColumnSums(i, 0, 0), ColumnSumParts(), plan_.padded_cols, plan_.padded_cols,
+                        DType::kFloat32, scratch.data());
+    for (std::size_t c = 0; c < cols_; ++c) {
+      double sum = 0;
+      for (std::size_t at = c; at < plan_.padded_cols; at += cols_) {
+        sum += static_cast<double>(sums[at]);
+      }
+      sums[c] = static_cast<float>(sum);
+    }
+    Narrow(sums, cols_, dtype, to);
   }
 
   /// Rows of a tile. Several share the loads of gamma and of the column sums, but they must find
@@ -234,6 +272,7 @@ class Call {
     }
     const std::size_t first = part * plan_.part_rows;
     const std::size_t end = std::min(rows_, first + plan_.part_rows);
+    if (plan_.packed) return TakePackedRows(first, end, part);
     if (AreShort()) return TakeShortRows(first, end, part);
     if (Overlaps()) return TakeOverlapped(first, end, part);
     ForEachTile(first, end, 0, cols_, part, [&](RowTile& tile, std::size_t) {
@@ -330,37 +369,59 @@ class Call {
     }
   }
 
-  /// Rows of a few vectors, whatever their layout: the sums depend on the order they are taken in.
+  /// Rows of a few vectors.
   void TakeShortRows(std::size_t first, std::size_t end, std::size_t part) {
+    ShortRows rows;
+    rows.gamma = gamma_sorted_;
+    for (std::size_t i = 0; i < pass_.column_sums; ++i) {
+      rows.column_sums[i] = ColumnSums(i, part, 0);
+    }
+    TakeAdjacent(first, end, &rows, [&](std::size_t row) {
+      rows.spare = adjacent_ ? (rows_ - row - rows.rows) * cols_ : 0;
+      kernels_.short_rows(rows);
+    });
+  }
+
+  /// Rows shorter than a vector.
+  void TakePackedRows(std::size_t first, std::size_t end, std::size_t part) {
+    PackedRows rows;
+    rows.gamma = gamma_sorted_;
+    for (std::size_t i = 0; i < pass_.column_sums; ++i) {
+      rows.column_sums[i] = ColumnSums(i, part, 0);
+    }
+    rows.period = plan_.padded_cols;  // which the rows taken at once are a multiple of
+    TakeAdjacent(first, end, &rows, [&](std::size_t) { kernels_.packed_rows(rows); });
+  }
+
+  /// Rows [first, end), many at a time, whatever their layout: the sums depend on the order they
+  /// are taken in. Calls take(row) with `rows` those from `row` on.
+  template <typename Take>
+  void TakeAdjacent(std::size_t first, std::size_t end, AdjacentRows* rows, Take take) {
     constexpr std::size_t kRows = 512;
+    static_assert(kRows % kColumnPadding == 0);
     const std::size_t room_bytes = kRows * cols_ * dy_.ElementBytes();
     const bool in_place = adjacent_ && (!dx_.Present() || AreAdjacent(dx_));
     const Scratch room(in_place ? 0 : 3 * room_bytes);
     std::byte* const dy_room = room.data();
     std::byte* const x_room = in_place ? nullptr : dy_room + room_bytes;
     std::byte* const dx_room = in_place ? nullptr : x_room + room_bytes;
-    std::array<std::array<float, kRows>, kMaxSums> statistics;
-    ShortRows rows;
-    rows.cols = cols_;
-    rows.gamma = gamma_sorted_;
-    for (std::size_t i = 0; i < pass_.statistics; ++i) rows.statistics[i] = statistics[i].data();
-    for (std::size_t i = 0; i < pass_.column_sums; ++i) {
-      rows.column_sums[i] = ColumnSums(i, part, 0);
-    }
-    for (std::size_t row = first; row < end; row += rows.rows) {
-      rows.rows = std::min(kRows, end - row);
-      Gather(dy_, row, rows.rows, dy_room);
-      Gather(x_, row, rows.rows, x_room);
-      rows.dy = Adjacent(dy_, row, dy_room);
-      rows.x = Adjacent(x_, row, x_room);
-      rows.dx = dx_.Present() ? Adjacent(dx_, row, dx_room) : nullptr;
-      rows.spare = adjacent_ ? (rows_ - row - rows.rows) * cols_ : 0;
-      rows.stream = stream_ && AreAdjacent(dx_);
+    std::array<std::array<float, kRows + kMaxBlock>, kMaxSums> statistics;
+    rows->cols = cols_;
+    rows->stream = stream_ && AreAdjacent(dx_);
+    for (std::size_t i = 0; i < pass_.statistics; ++i) rows->statistics[i] = statistics[i].data();
+    for (std::size_t row = first; row < end; row += rows->rows) {
+      rows->rows = std::min(kRows, end - row);
+      Gather(dy_, row, rows->rows, dy_room);
+      Gather(x_, row, rows->rows, x_room);
+      rows->dy = Adjacent(dy_, row, dy_room);
+      rows->x = Adjacent(x_, row, x_room);
+      rows->dx = dx_.Present() ? Adjacent(dx_, row, dx_room) : nullptr;
       for (std::size_t i = 0; i < pass_.statistics; ++i) {
-        statistics_[i].Read(row, rows.rows, statistics[i].data());
+        statistics_[i].Read(row, rows->rows, statistics[i].data());
+        std::fill_n(&statistics[i][rows->rows], kMaxBlock, 0.0F);
       }
-      kernels_.short_rows(rows);
-      if (dx_.Present()) Scatter(dx_, row, rows.rows, dx_room);
+      take(row);
+      if (dx_.Present()) Scatter(dx_, row, rows->rows, dx_room);
     }
     if (stream_) hwy::FlushStream();
   }
@@ -507,7 +568,7 @@ RowTile RowOf(const RowTile& tile, std::size_t r) {
 
 std::uint64_t RowPassWorkspaceBytes(const RowPass& pass, std::size_t rows, std::size_t cols) {
   if (rows == 0 || cols == 0) return 0;
-  const Plan plan(rows, cols);
+  const Plan plan(pass, rows, cols);
   const std::size_t column_vectors = 1 + pass.column_sums * (plan.by_rows ? plan.parts : 1);
   const std::size_t row_sums = plan.by_rows ? 0 : plan.parts * rows * pass.row_sums;
   return (column_vectors * plan.padded_cols + row_sums) * sizeof(float);

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <numeric>
 
 #include "kernels/api/kernel.h"
 #include "kernels/cpu/split.h"
@@ -36,16 +37,21 @@ struct RowTile {
 /// Row `r` of a tile, as a tile.
 RowTile RowOf(const RowTile& tile, std::size_t r);
 
-/// Adjacent rows of a few vectors, as dense memory. What the vector code works on where a call for
-/// every row would cost more than the row.
-struct ShortRows {
+/// Adjacent rows, as dense memory. What the vector code works on where a call for every row would
+/// cost more than the row.
+struct AdjacentRows {
   std::size_t rows = 0;
-  std::size_t cols = 0;  // 1 to RowKernels::most_short_cols
+  std::size_t cols = 0;
   const std::byte* dy = nullptr;
   const std::byte* x = nullptr;
-  std::byte* dx = nullptr;  // null where it is not wanted
-  std::size_t spare = 0;    // elements that may be read behind the last row of dy and x
+  std::byte* dx = nullptr;                          // null where it is not wanted
+  bool stream = false;                              // write dx past the caches
   std::array<const float*, kMaxSums> statistics{};  // one per row
+};
+
+/// Rows of a few vectors, 1 to RowKernels::most_short_cols columns.
+struct ShortRows : AdjacentRows {
+  std::size_t spare = 0;  // elements that may be read behind the last row of dy and x
   // Where rows differ in gamma and column sums, row r has those in slot
   // (first_slot + r) % slots, slot_stride floats apart. Else there is one slot.
   const float* gamma = nullptr;  // as in RowTile
@@ -53,7 +59,20 @@ struct ShortRows {
   std::size_t slots = 1;
   std::size_t first_slot = 0;
   std::size_t slot_stride = 0;
-  bool stream = false;
+};
+
+/// The most columns that PackedRows may have: what is best for group norm, measured.
+inline constexpr std::size_t kMostPackedCols = 24;
+
+/// Rows of 1 to kMostPackedCols columns, as many to a vector as it has room for. Behind the
+/// statistics of the last row there are kMaxBlock zeros.
+struct PackedRows : AdjacentRows {
+  // One float for every element of as many rows as it takes until they begin with a block again,
+  // `period` in all, which is a multiple of kMaxBlock; then the same again. In processing order.
+  const float* gamma = nullptr;
+  std::array<float*, kMaxSums> column_sums{};  // added to
+  std::size_t period = 0;
+  std::size_t first = 0;  // where in a period row 0 begins, a multiple of kMaxBlock
 };
 
 /// The vector code of one operator for one data type on one target. Vectors of columns are padded
@@ -66,6 +85,7 @@ struct RowKernels {
   void (*finish_and_sum)(const RowTile& row, RowTile& next);
   /// All of that for many rows at once.
   void (*short_rows)(const ShortRows& rows);
+  void (*packed_rows)(const PackedRows& rows);
   std::size_t block;  // elements that the vector code takes at a time
   std::size_t most_short_cols;
   /// Converts `count` elements of a scale, from a multiple of kColumnPadding on, and pads.
@@ -81,11 +101,16 @@ RowKernels LayerNormRowKernels(DType data);
 /// Columns are split, and vectors of columns padded, in units of this many.
 inline constexpr std::size_t kColumnPadding = kMaxBlock;
 
+/// PackedRows::period of rows that begin with the same gamma again after `elements`.
+inline std::size_t PackedPeriod(std::size_t elements) { return std::lcm(elements, kColumnPadding); }
+
 /// What distinguishes the operators of this pass.
 struct RowPass {
   std::size_t statistics;   // per row: rstd, or mean and rstd
   std::size_t row_sums;     // per row, over the columns
   std::size_t column_sums;  // per column, over the rows
+  // Rows of up to as many columns are best taken many to a vector: measured.
+  std::size_t most_packed_cols;
   RowKernels (*kernels)(DType data);
 };
 

@@ -15,6 +15,7 @@
 
 #include "kernels/cpu/convert-inl.h"
 #include "kernels/cpu/copy-inl.h"
+#include "kernels/cpu/pair_sums-inl.h"
 #include "kernels/cpu/row_pass.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -22,27 +23,6 @@ namespace normgrad::cpu::HWY_NAMESPACE {
 
 /// The longest short rows, in elements: measured.
 inline constexpr std::size_t kMostShortCols = 16 * kBlock;
-
-/// Adds up pairs of adjacent lanes: those of `a`, then those of `b`.
-HWY_INLINE VF PairSums(VF a, VF b) {
-#if HWY_TARGET == HWY_SCALAR
-  (void)b;
-  return a;  // which has no pairs
-#else
-  return hn::Add(hn::ConcatEven(DF(), b, a), hn::ConcatOdd(DF(), b, a));
-#endif
-}
-
-/// The lanes of kCount vectors added up until kLanes are left, those of every vector together.
-template <std::size_t kCount>
-HWY_INLINE VF ReducedTogether(const VF* vectors) {
-  if constexpr (kCount == 1) {
-    return vectors[0];
-  } else {
-    constexpr std::size_t kHalf = kCount / 2;
-    return PairSums(ReducedTogether<kHalf>(vectors), ReducedTogether<kHalf>(vectors + kHalf));
-  }
-}
 
 /// The sum of each of kCount vectors, a power of 2 of at most kLanes, in its lane.
 template <std::size_t kCount>

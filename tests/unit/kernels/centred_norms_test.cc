@@ -195,9 +195,11 @@ class NormKernel : public testing::TestWithParam<NormDTypes> {};
 
 TEST_P(NormKernel, IsRightForEveryLengthOfRows) {
   // Around one and two vectors of 16, the widest there are; blocks are two of them. Rows that are
-  // not short are taken by four from the caches and one by one from memory.
-  for (const std::int64_t r : {1,  8,   15,  16,  17,  31,  32,  33,  63,  64,   65,   95,
-                               97, 127, 128, 129, 144, 192, 208, 384, 416, 1000, 4096, 4099}) {
+  // not short are taken by four from the caches and one by one from memory; up to 12 elements, many
+  // to a vector.
+  for (const std::int64_t r :
+       {1,  2,  3,  4,  5,  6,  7,   8,   9,   10,  11,  12,  13,  15,  16,   17,   31,  32,
+        33, 63, 64, 65, 95, 97, 127, 128, 129, 144, 192, 208, 384, 416, 1000, 4096, 4099}) {
     for (const std::int64_t a : {1, 2, 15, 16, 31, 32, 1100}) {
       if (a * r > 150'000) continue;
       SCOPED_TRACE(fmt::format("A={}, R={}", a, r));
@@ -209,8 +211,10 @@ TEST_P(NormKernel, IsRightForEveryLengthOfRows) {
 
 TEST_P(NormKernel, IsRightForEveryLengthOfPlanes) {
   // Around vectors, the step from short to long planes, and pieces.
-  for (const std::int64_t s : {1,  2,  7,  15, 16, 17,  23,  24,  25,   31,   32,   33,   47,
-                               48, 49, 63, 64, 65, 127, 128, 129, 1023, 1025, 2047, 2049, 4097}) {
+  // Groups of up to 24 elements are taken many to a vector.
+  for (const std::int64_t s :
+       {1,  2,  4,  7,  15, 16, 17,  20,  21,  23,   24,   25,   31,   32,  33,
+        47, 48, 49, 63, 64, 65, 127, 128, 129, 1023, 1025, 2047, 2049, 4097}) {
     for (const std::int64_t d : {1, 3, 5, 6, 7}) {
       for (const std::int64_t g : {1, 2}) {
         SCOPED_TRACE(fmt::format("S={}, D={}, G={}", s, d, g));
@@ -226,6 +230,10 @@ TEST_P(NormKernel, IsRightForManySamplesAndChannels) {
        {GroupNorm(1030, 6, {}, 2), GroupNorm(1030, 3, {1}, 3), GroupNorm(67, 1000, {}, 250),
         GroupNorm(67, 1000, {2}, 1000), GroupNorm(1, 4500, {}, 1), GroupNorm(33, 64, {8, 8}, 32),
         GroupNorm(3, 260, {7, 7}, 2), GroupNorm(40, 32, {4, 4}, 4), GroupNorm(600, 12, {3}, 4),
+        // Many groups to a vector, samples of which end with one or do not, in parts of groups.
+        GroupNorm(90, 1100, {}, 1100), GroupNorm(3, 9001, {2}, 9001), GroupNorm(2, 34000, {}, 2000),
+        GroupNorm(300, 32, {2, 2}, 8), GroupNorm(1400, 19, {}, 1), GroupNorm(130, 65, {3}, 13),
+        GroupNorm(600, 31, {}, 1), GroupNorm(66, 45, {2}, 3), GroupNorm(70, 32, {2}, 2),
         // Several groups at a time, at last fewer.
         GroupNorm(5, 7, {64}, 7), GroupNorm(9, 13, {25}, 13), GroupNorm(11, 30, {32}, 10),
         GroupNorm(6, 70, {30}, 1), GroupNorm(6, 70, {64}, 1)}) {
@@ -256,8 +264,9 @@ TEST_P(NormKernel, IsRightForEveryLayout) {
 }
 
 TEST_P(NormKernel, WritesWhatIsWantedAndTheSameBits) {
-  for (const Norm& norm : {LayerNorm({70}, {35}), LayerNorm({3}, {700}), LayerNorm({33}, {500}),
-                           GroupNorm(3, 6, {7}, 2), GroupNorm(3, 6, {70}, 2)}) {
+  for (const Norm& norm :
+       {LayerNorm({70}, {35}), LayerNorm({70}, {9}), LayerNorm({3}, {700}), LayerNorm({33}, {500}),
+        GroupNorm(3, 6, {7}, 2), GroupNorm(30, 6, {3}, 2), GroupNorm(3, 6, {70}, 2)}) {
     for (const bool gamma : {false, true}) {
       NormCall all(norm, GetParam(), {.gamma = gamma});
       all.Run();
@@ -286,7 +295,8 @@ TEST_P(NormKernel, GivesTheSameBitsForEveryNumberOfThreads) {
        {LayerNorm({30001}, {3}), LayerNorm({300}, {1000}), LayerNorm({3}, {30001}),
         GroupNorm(1, 3, {13, 2049}, 1), GroupNorm(7, 64, {49}, 8), GroupNorm(3, 20, {65, 30}, 5),
         GroupNorm(2, 4, {100, 200}, 2), GroupNorm(1030, 32, {}, 4), GroupNorm(50, 24, {64}, 24),
-        GroupNorm(9, 12, {16, 64}, 4), LayerNorm({21}, {2000}),
+        GroupNorm(9, 12, {16, 64}, 4), LayerNorm({21}, {2000}), LayerNorm({20001}, {8}),
+        GroupNorm(3, 9001, {2}, 9001), GroupNorm(90, 1100, {}, 1100),
         // From memory, two threads share a group.
         GroupNorm(2, 4, {1025, 64}, 2)}) {
     SCOPED_TRACE(ToString(norm.dims));
@@ -300,10 +310,11 @@ TEST_P(NormKernel, GivesTheSameBitsForEveryLayout) {
   // From memory, dense rows and some groups are read while the ones before are written.
   for (const Norm& norm :
        {LayerNorm({300}, {100}), LayerNorm({600}, {7}), LayerNorm({33}, {417}),
-        LayerNorm({3}, {9001}), GroupNorm(2, 6, {3, 11}, 2), GroupNorm(70, 6, {2}, 2),
-        GroupNorm(70, 24, {8}, 3), GroupNorm(3, 70, {7, 7}, 1), GroupNorm(2, 4, {3, 801}, 1),
-        GroupNorm(9, 12, {3, 801}, 4), GroupNorm(9, 12, {16, 64}, 4), GroupNorm(50, 24, {8, 8}, 24),
-        GroupNorm(9, 13, {5, 5}, 13)}) {
+        LayerNorm({1200}, {8}), LayerNorm({1200}, {11}), GroupNorm(90, 1100, {}, 1100),
+        GroupNorm(700, 6, {2}, 2), LayerNorm({3}, {9001}), GroupNorm(2, 6, {3, 11}, 2),
+        GroupNorm(70, 6, {2}, 2), GroupNorm(70, 24, {8}, 3), GroupNorm(3, 70, {7, 7}, 1),
+        GroupNorm(2, 4, {3, 801}, 1), GroupNorm(9, 12, {3, 801}, 4), GroupNorm(9, 12, {16, 64}, 4),
+        GroupNorm(50, 24, {8, 8}, 24), GroupNorm(9, 13, {5, 5}, 13)}) {
     NormCall dense(norm, GetParam());
     {
       const FromMemory tensors;
@@ -427,6 +438,46 @@ TEST(NormKernel, SpreadsNanOverItsGroupAndNoFurther) {
       }
     });
   }
+}
+
+TEST(NormKernel, SpreadsNanOverItsRowOfManyAndNoFurther) {
+  constexpr std::size_t kRows = 37;
+  const std::vector<double> means(kRows, 0.5), rstds(kRows, 1);
+  ForEachTarget([&] {
+    for (std::size_t cols = 1; cols <= 14; ++cols) {
+      for (const std::size_t row : {std::size_t{0}, std::size_t{13}, kRows - 1}) {
+        SCOPED_TRACE(fmt::format("row {} of {} columns", row, cols));
+        const std::vector<double> dy(kRows * cols, 1);
+        std::vector<double> x(kRows * cols, 1);
+        x[row * cols + cols / 2] = std::nan("");
+        const Norm norm = LayerNorm({std::int64_t{kRows}}, {static_cast<std::int64_t>(cols)});
+        const Outputs outputs = RunPlain(norm, dy, x, means, rstds);
+        for (std::size_t i = 0; i < dy.size(); ++i) {
+          ASSERT_EQ(std::isnan(outputs.dx[i]), i / cols == row) << i;
+        }
+        for (std::size_t c = 0; c < cols; ++c) {
+          EXPECT_EQ(std::isnan(outputs.dgamma[c]), c == cols / 2) << c;
+          EXPECT_EQ(outputs.dbeta[c], kRows) << c;
+        }
+      }
+    }
+  });
+}
+
+TEST(NormKernel, TakesNoStatisticsForGroupsThatAreNotThere) {
+  // 900 groups, 512 of which are taken at once, then 388: behind the last one, the statistics of
+  // number 388 of the first lot would be those of another channel.
+  const Norm norm = GroupNorm(300, 3, {1}, 3);
+  const std::vector<double> ones(norm.sets, 1);
+  std::vector<double> means(norm.sets, 0.5);
+  means[388] = std::nan("");
+  ForEachTarget([&] {
+    const Outputs outputs = RunPlain(norm, ones, ones, means, ones);
+    for (std::size_t c = 0; c < norm.channels; ++c) {
+      EXPECT_EQ(std::isnan(outputs.dgamma[c]), c == 388 % 3) << c;
+      EXPECT_EQ(outputs.dbeta[c], 300) << c;
+    }
+  });
 }
 
 TEST(NormKernel, GivesInfiniteStatisticsTheSameResultAtEveryLength) {

@@ -157,6 +157,36 @@ TEST_P(StreamedStores, GiveShortRowsTheSameBytes) {
   });
 }
 
+TEST_P(StreamedStores, GivePackedRowsTheSameBytes) {
+  ForEachInstructionSet([&] {
+    const RowKernels kernels = LayerNormRowKernels(GetParam());
+    std::vector<float> statistics(kMaxCount + kMaxBlock);
+    std::fill_n(statistics.begin(), kMaxCount, 0.75F);
+    for (std::size_t cols = 1; cols <= kMostPackedCols; ++cols) {
+      const std::size_t period = PackedPeriod(cols);
+      const std::vector<float> gamma(period, 1.5F);
+      ExpectSameBytes([&](std::size_t count, std::byte* dx, bool stream) {
+        std::vector<float> sums[kMaxSums] = {std::vector<float>(period),
+                                             std::vector<float>(period)};
+        PackedRows rows;
+        rows.rows = count / cols;
+        rows.cols = cols;
+        rows.dy = dy_.data();
+        rows.x = x_.data();
+        rows.dx = dx;
+        // Behind the last row there are zeros.
+        const float* const of_rows = &statistics[kMaxCount - rows.rows];
+        rows.statistics = {of_rows, of_rows};
+        rows.gamma = gamma.data();
+        rows.column_sums = {sums[0].data(), sums[1].data()};
+        rows.period = period;
+        rows.stream = stream;
+        kernels.packed_rows(rows);
+      });
+    }
+  });
+}
+
 TEST_P(StreamedStores, TakePlanesTogetherAsEachAlone) {
   ForEachInstructionSet([&] {
     const PlaneKernels kernels = PlaneKernelsFor(GetParam());

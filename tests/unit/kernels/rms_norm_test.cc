@@ -131,12 +131,13 @@ class RmsNormGradKernel : public testing::TestWithParam<RmsDTypes> {};
 TEST_P(RmsNormGradKernel, IsWithinItsBoundForEveryLength) {
   // Around one and two vectors of 16, the widest there are; blocks are two of them, and up to four
   // of these are a short row, those that do not end with a line and a block up to 191 or 383. 144
-  // and 208 end with half a block. Short rows are taken 512 at a time, others by four from the
-  // caches and one by one from memory; few rows are split by columns, fewer than 16, and fewer than
-  // 32 of more than 4096 columns.
+  // and 208 end with half a block. Up to 16 elements, many rows are in one vector. Short rows are
+  // taken 512 at a time, others by four from the caches and one by one from memory; few rows are
+  // split by columns, fewer than 16, and fewer than 32 of more than 4096 columns.
   for (const std::int64_t r :
-       {1,   8,   15,  16,  17,  31,  32,  33,  63,  64,  65,  95,   97,   127,
-        128, 129, 144, 191, 192, 193, 208, 383, 384, 385, 416, 1000, 4096, 4099}) {
+       {1,   2,   3,   4,   5,   6,   7,   8,   9,   10,  11,   12,   13,
+        15,  16,  17,  31,  32,  33,  63,  64,  65,  95,  97,   127,  128,
+        129, 144, 191, 192, 193, 208, 383, 384, 385, 416, 1000, 4096, 4099}) {
     for (const std::int64_t a : {1, 2, 15, 16, 31, 32, 1100}) {
       if (a * r > 150'000) continue;
       SCOPED_TRACE(fmt::format("A={}, R={}", a, r));
