@@ -61,20 +61,32 @@ class ShortPlanes {
       part_groups = DivideUp(e.groups, DivideUp(parts, sample_parts));
       group_parts = DivideUp(e.groups, part_groups);
       const std::size_t once = part_groups * stride;
-      times = group_parts == 1 && once < kMostRepeated ? PackedPeriod(once) / once : 1;
+      times = 1;
+      across_samples = group_parts == 1 && once % kColumnPadding == 0;
+      if (group_parts == 1 && !across_samples) Repeat(e, once);
       part_length = RoundUp(times * once, kColumnPadding);
-      across_samples = group_parts == 1 && part_length == times * once;
-      if (part_samples < 2 * times) return;
-      // A part begins where dx does, as far as whole lines go. Short ones would be much longer.
-      part_samples = RoundUp(part_samples, times);
-      sample_parts = DivideUp(e.samples, part_samples);
     }
 
     /// One float for every element of a sample.
     std::size_t VectorLength() const { return group_parts * part_length; }
 
+   private:
     static constexpr std::size_t kMinPartSamples = 32;
-    static constexpr std::size_t kMostRepeated = 1024;  // longer samples end with part of a block
+
+    /// Vectors for as many samples as it takes until one begins with a block again, unless that is
+    /// a lot beside a part or a sample, which then is taken alone, and ends with part of a block.
+    void Repeat(const GroupNormExtents& e, std::size_t once) {
+      constexpr std::size_t kShort = 256, kLong = 1024, kMuch = 8, kFewParts = 8;
+      const std::size_t whole = PackedPeriod(once) / once;
+      const std::size_t longer =
+          std::max(part_samples, std::min(kMuch * whole, DivideUp(e.samples, kFewParts)));
+      if (once >= kLong || (once >= kShort && longer < kMuch * whole)) return;
+      // A part begins where dx does, as far as whole lines go, or does not go on to a period's end.
+      part_samples = longer < whole ? longer : RoundUp(longer, whole);
+      sample_parts = DivideUp(e.samples, part_samples);
+      times = std::min(whole, part_samples);
+      across_samples = true;
+    }
   };
 
   /// Calls body(channel, where it first begins in a vector of the part).
@@ -171,6 +183,7 @@ class ShortPlanes {
     std::array<std::array<float, kRows + kMaxBlock>, kMaxSums> statistics;
     rows->cols = e_.group_elements;
     for (std::size_t i = 0; i < kMaxSums; ++i) rows->statistics[i] = statistics[i].data();
+    static_assert(kRows % kMaxBlock == 0 && kPieceElements >= kMaxBlock * kMostPackedCols);
     std::size_t most = tensors_.data.RunLimit(kRows * rows->cols) / rows->cols;
     if (most > kMaxBlock) most -= most % kMaxBlock;
     for (std::size_t set = first; set < end; set += rows->rows) {
@@ -253,8 +266,8 @@ class ShortPlanes {
   Plan plan_;
   GroupNormTensors tensors_;
   RowKernels kernels_;
-  float* gamma_;  // [G, padded], in processing order
-  float* sums_;   // [sample parts, dgamma and dbeta, G, padded], in processing order
+  float* gamma_;  // [group parts, part length], in processing order
+  float* sums_;   // [sample parts, dgamma and dbeta, group parts, part length], the same
 };
 
 }  // namespace

@@ -22,8 +22,8 @@ HWY_INLINE VF PairSums(VF a, VF b) {
 #endif
 }
 
-/// Adds up adjacent lanes of kCount vectors, a power of 2, until kLanes are left: kCount of them
-/// each, or where that is more, those of every vector together.
+/// Adds up every kCount adjacent lanes of kCount vectors, a power of 2, one vector behind the
+/// other.
 template <std::size_t kCount>
 HWY_INLINE VF ReducedTogether(const VF* vectors) {
   if constexpr (kCount == 1) {

@@ -233,7 +233,8 @@ TEST_P(NormKernel, IsRightForManySamplesAndChannels) {
         // Many groups to a vector, samples of which end with one or do not, in parts of groups.
         GroupNorm(90, 1100, {}, 1100), GroupNorm(3, 9001, {2}, 9001), GroupNorm(2, 34000, {}, 2000),
         GroupNorm(300, 32, {2, 2}, 8), GroupNorm(1400, 19, {}, 1), GroupNorm(130, 65, {3}, 13),
-        GroupNorm(600, 31, {}, 1), GroupNorm(66, 45, {2}, 3), GroupNorm(70, 32, {2}, 2),
+        GroupNorm(600, 31, {}, 1), GroupNorm(66, 45, {2}, 3), GroupNorm(66, 506, {}, 22),
+        GroupNorm(530, 253, {}, 11), GroupNorm(9, 253, {}, 11), GroupNorm(70, 32, {2}, 2),
         // Several groups at a time, at last fewer.
         GroupNorm(5, 7, {64}, 7), GroupNorm(9, 13, {25}, 13), GroupNorm(11, 30, {32}, 10),
         GroupNorm(6, 70, {30}, 1), GroupNorm(6, 70, {64}, 1)}) {
