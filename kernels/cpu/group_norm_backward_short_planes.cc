@@ -48,7 +48,7 @@ class ShortPlanes {
     std::size_t sample_parts;
     std::size_t part_groups;
     std::size_t group_parts;
-    std::size_t times;        // that the groups of a sample are in a vector
+    std::size_t repeats;      // how often the groups of a sample are in a vector
     std::size_t part_length;  // length of a vector of the groups of a part
     bool across_samples;      // whether a sample may go on where the one before ends
 
@@ -60,11 +60,11 @@ class ShortPlanes {
       sample_parts = DivideUp(e.samples, part_samples);
       part_groups = DivideUp(e.groups, DivideUp(parts, sample_parts));
       group_parts = DivideUp(e.groups, part_groups);
-      const std::size_t once = part_groups * stride;
-      times = 1;
-      across_samples = group_parts == 1 && once % kColumnPadding == 0;
-      if (group_parts == 1 && !across_samples) Repeat(e, once);
-      part_length = RoundUp(times * once, kColumnPadding);
+      const std::size_t sample_length = part_groups * stride;
+      repeats = 1;
+      across_samples = group_parts == 1 && sample_length % kColumnPadding == 0;
+      if (group_parts == 1 && !across_samples) RepeatSamples(e, sample_length);
+      part_length = RoundUp(repeats * sample_length, kColumnPadding);
     }
 
     /// One float for every element of a sample.
@@ -75,16 +75,16 @@ class ShortPlanes {
 
     /// Vectors for as many samples as it takes until one begins with a block again, unless that is
     /// a lot beside a part or a sample, which then is taken alone, and ends with part of a block.
-    void Repeat(const GroupNormExtents& e, std::size_t once) {
+    void RepeatSamples(const GroupNormExtents& e, std::size_t sample_length) {
       constexpr std::size_t kShort = 256, kLong = 1024, kMuch = 8, kFewParts = 8;
-      const std::size_t whole = PackedPeriod(once) / once;
+      const std::size_t whole = PackedPeriod(sample_length) / sample_length;
       const std::size_t longer =
           std::max(part_samples, std::min(kMuch * whole, DivideUp(e.samples, kFewParts)));
-      if (once >= kLong || (once >= kShort && longer < kMuch * whole)) return;
+      if (sample_length >= kLong || (sample_length >= kShort && longer < kMuch * whole)) return;
       // A part begins where dx does, as far as whole lines go, or does not go on to a period's end.
       part_samples = longer < whole ? longer : RoundUp(longer, whole);
       sample_parts = DivideUp(e.samples, part_samples);
-      times = std::min(whole, part_samples);
+      repeats = std::min(whole, part_samples);
       across_samples = true;
     }
   };
@@ -101,26 +101,30 @@ class ShortPlanes {
     }
   }
 
-  /// Sums number `i` over a range of samples.
-  float* Sums(std::size_t sample_part, std::size_t i) const {
-    return sums_ + (sample_part * kMaxSums + i) * plan_.VectorLength();
+  /// Of the groups of a part.
+  float* Gamma(std::size_t group_part) const { return gamma_ + group_part * plan_.part_length; }
+
+  /// Sums number `i` over a range of samples, of the groups of a part.
+  float* Sums(std::size_t sample_part, std::size_t i, std::size_t group_part) const {
+    return sums_ + (sample_part * kMaxSums + i) * plan_.VectorLength() +
+           group_part * plan_.part_length;
   }
 
   void LoadGamma(std::size_t group_part) const {
-    float* const repeated = Sums(0, 0) + group_part * plan_.part_length;  // nothing yet
+    float* const repeated = Sums(0, 0, group_part);  // nothing yet
     std::fill_n(repeated, plan_.part_length, 0.0F);
     ForEachChannel(group_part, [&](std::size_t c, std::size_t at) {
-      for (std::size_t i = 0; i < plan_.times; ++i, at += plan_.part_groups * plan_.stride) {
+      for (std::size_t i = 0; i < plan_.repeats; ++i, at += plan_.part_groups * plan_.stride) {
         std::fill_n(repeated + at, e_.plane, tensors_.gamma[c]);
       }
     });
     kernels_.load_scale(DType::kFloat32, reinterpret_cast<const std::byte*>(repeated),
-                        plan_.part_length, gamma_ + group_part * plan_.part_length);
+                        plan_.part_length, Gamma(group_part));
   }
 
   void Rows(std::size_t sample_part, std::size_t group_part) const {
     for (std::size_t i = 0; i < kMaxSums; ++i) {
-      std::fill_n(Sums(sample_part, i) + group_part * plan_.part_length, plan_.part_length, 0.0F);
+      std::fill_n(Sums(sample_part, i, group_part), plan_.part_length, 0.0F);
     }
     PlaneTensors::Buffers buffers(tensors_.data);
     const std::size_t first = sample_part * plan_.part_samples;
@@ -153,7 +157,7 @@ class ShortPlanes {
     rows.gamma = gamma_;
     rows.slots = e_.groups;
     rows.slot_stride = plan_.stride;
-    for (std::size_t i = 0; i < kMaxSums; ++i) rows.column_sums[i] = Sums(sample_part, i);
+    for (std::size_t i = 0; i < kMaxSums; ++i) rows.column_sums[i] = Sums(sample_part, i, 0);
     TakeAdjacent(first, end, buffers, &rows, [&](std::size_t set) {
       rows.spare = tensors_.data.InPlace() ? e_.Elements() - (set + rows.rows) * rows.cols : 0;
       rows.first_slot = set % e_.groups;
@@ -161,13 +165,14 @@ class ShortPlanes {
     });
   }
 
-  /// The same, of less than a vector.
+  /// The same, packed into vectors.
   void TakePackedRows(std::size_t sample_part, std::size_t group_part, std::size_t first,
                       std::size_t end, PlaneTensors::Buffers* buffers) const {
     PackedRows rows;
-    const std::size_t at = group_part * plan_.part_length;
-    rows.gamma = gamma_ + at;
-    for (std::size_t i = 0; i < kMaxSums; ++i) rows.column_sums[i] = Sums(sample_part, i) + at;
+    rows.gamma = Gamma(group_part);
+    for (std::size_t i = 0; i < kMaxSums; ++i) {
+      rows.column_sums[i] = Sums(sample_part, i, group_part);
+    }
     rows.period = plan_.part_length;
     TakeAdjacent(first, end, buffers, &rows, [&](std::size_t set) {
       rows.first = (set - first) * rows.cols % rows.period;
@@ -223,7 +228,7 @@ class ShortPlanes {
         tile.ahead = run.stream && run.spare >= e_.group_elements ? e_.group_elements : 0;
         tile.gamma = gamma_ + g * plan_.stride + c;
         for (std::size_t i = 0; i < kMaxSums; ++i) {
-          tile.column_sums[i] = Sums(sample_part, i) + g * plan_.stride + c;
+          tile.column_sums[i] = Sums(sample_part, i, 0) + g * plan_.stride + c;
         }
         body(run, at);
       }
@@ -246,15 +251,15 @@ class ShortPlanes {
   }
 
   void StoreSums(std::size_t group_part) const {
-    const std::size_t first = group_part * plan_.part_length;
-    float* const totals = gamma_ + first;  // used no more
+    float* const totals = Gamma(group_part);  // used no more
     const Scalars* const outputs[kMaxSums] = {&tensors_.dgamma, &tensors_.dbeta};
     for (std::size_t i = 0; i < kMaxSums; ++i) {
-      kernels_.store_sums(Sums(0, i) + first, plan_.sample_parts, kMaxSums * plan_.VectorLength(),
-                          plan_.part_length, DType::kFloat32, reinterpret_cast<std::byte*>(totals));
+      kernels_.store_sums(Sums(0, i, group_part), plan_.sample_parts,
+                          kMaxSums * plan_.VectorLength(), plan_.part_length, DType::kFloat32,
+                          reinterpret_cast<std::byte*>(totals));
       ForEachChannel(group_part, [&](std::size_t c, std::size_t at) {
         double sum = 0;
-        for (std::size_t k = 0; k < plan_.times; ++k, at += plan_.part_groups * plan_.stride) {
+        for (std::size_t k = 0; k < plan_.repeats; ++k, at += plan_.part_groups * plan_.stride) {
           sum = std::accumulate(totals + at, totals + at + e_.plane, sum);
         }
         outputs[i]->Set(c, sum);

@@ -47,7 +47,7 @@ struct Plan {
 
   Plan(const RowPass& pass, std::size_t rows, std::size_t cols)
       : by_rows(rows >= LeastRows(cols)),
-        packed(by_rows && cols <= pass.most_packed_cols),
+        packed(by_rows && cols <= std::min(pass.most_packed_cols, kMostPackedCols)),
         padded_cols(packed ? PackedPeriod(cols) : RoundUp(cols, kColumnPadding)) {
     if (by_rows) {
       part_rows = std::max({std::clamp(DivideUp(rows, kGoodRowParts), kMinPartRows, kGoodPartRows),
@@ -382,7 +382,7 @@ class Call {
     });
   }
 
-  /// Rows shorter than a vector.
+  /// Rows packed into vectors.
   void TakePackedRows(std::size_t first, std::size_t end, std::size_t part) {
     PackedRows rows;
     rows.gamma = gamma_sorted_;
