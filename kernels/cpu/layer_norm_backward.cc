@@ -56,12 +56,15 @@ constexpr RowPass kPass = {
     .statistics = 2,
     .row_sums = 2,
     .column_sums = 2,
-    .most_packed_cols = 12,
+    .most_packed_cols = [](DType data) -> std::size_t {
+      return data == DType::kBFloat16 ? 14 : 12;
+    },
     .kernels = LayerNormRowKernels,
 };
 
 std::uint64_t WorkspaceBytes(const Launch& launch) {
-  return RowPassWorkspaceBytes(kPass, Count("*A", launch.dims), Count("*R", launch.dims));
+  return RowPassWorkspaceBytes(kPass, launch.tensors[0].dtype, Count("*A", launch.dims),
+                               Count("*R", launch.dims));
 }
 
 void Run(const Launch& launch) {

@@ -52,12 +52,13 @@ constexpr RowPass kPass = {
     .statistics = 1,
     .row_sums = 1,
     .column_sums = 1,
-    .most_packed_cols = 16,
+    .most_packed_cols = [](DType) -> std::size_t { return 16; },
     .kernels = [](DType data) { return HWY_DYNAMIC_DISPATCH(RmsNormKernels)(data); },
 };
 
 std::uint64_t WorkspaceBytes(const Launch& launch) {
-  return RowPassWorkspaceBytes(kPass, Count("*A", launch.dims), Count("*R", launch.dims));
+  return RowPassWorkspaceBytes(kPass, launch.tensors[0].dtype, Count("*A", launch.dims),
+                               Count("*R", launch.dims));
 }
 
 void Run(const Launch& launch) {

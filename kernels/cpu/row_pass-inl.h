@@ -321,6 +321,7 @@ void Finish(const RowTile& tile) {
 template <class Policy, class Format>
 void FinishAndSum(const RowTile& row, RowTile& next) {
   using Beside = SumBeside<Policy, Format>;
+  if (!row.stream) return FinishRows<Policy, Format, 1, DxKind::kCached, Beside>(row, next);
   IsAligned(row) ? FinishRows<Policy, Format, 1, DxKind::kStreamed, Beside>(row, next)
                  : FinishRows<Policy, Format, 1, DxKind::kCollected, Beside>(row, next);
 }

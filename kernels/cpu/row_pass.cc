@@ -33,7 +33,7 @@ constexpr std::size_t kLongRow = std::size_t{3} << 14;
 constexpr std::size_t kLongRowParts = 8;
 
 /// How a call is split into parts that can run at the same time, and what its workspace holds.
-/// A function of the shape alone, so that neither threads nor layouts change a result.
+/// A function of shape and dtype alone, so that neither threads nor layouts change a result.
 ///
 /// Many rows: a part is some rows, all columns; column sums are added up at the end. Few rows, or
 /// long ones: a part is some columns; row sums are added up between the two sweeps over a row.
@@ -45,9 +45,9 @@ struct Plan {
   std::size_t part_cols;    // by columns: a multiple of kColumnPadding; also how vectors are split
   std::size_t padded_cols;  // length of a vector of columns in the workspace
 
-  Plan(const RowPass& pass, std::size_t rows, std::size_t cols)
+  Plan(const RowPass& pass, DType data, std::size_t rows, std::size_t cols)
       : by_rows(rows >= LeastRows(cols)),
-        packed(by_rows && cols <= std::min(pass.most_packed_cols, kMostPackedCols)),
+        packed(by_rows && cols <= std::min(pass.most_packed_cols(data), kMostPackedCols)),
         padded_cols(packed ? PackedPeriod(cols) : RoundUp(cols, kColumnPadding)) {
     if (by_rows) {
       part_rows = std::max({std::clamp(DivideUp(rows, kGoodRowParts), kMinPartRows, kGoodPartRows),
@@ -88,7 +88,7 @@ class Call {
        std::byte* workspace)
       : pass_(pass),
         kernels_(pass.kernels(tensors.dy.dtype)),
-        plan_(pass, rows, cols),
+        plan_(pass, tensors.dy.dtype, rows, cols),
         rows_(rows),
         cols_(cols),
         dy_(tensors.dy, tensors.leading_axes),
@@ -194,16 +194,23 @@ class Call {
     Narrow(sums, cols_, dtype, to);
   }
 
+  /// Whether all rows have the same places in a common first-level cache: few of them find room.
+  bool RowsCollide() const {
+    constexpr std::size_t kSamePlaces = std::size_t{4} << 10;
+    return cols_ * dy_.ElementBytes() % kSamePlaces == 0;
+  }
+
   /// Rows of a tile. Several share the loads of gamma and of the column sums, but they must find
-  /// room in a cache. All measured: four, in float32 unless they take more than a quarter of a
-  /// common second-level cache, in 16 bits, where gamma and the sums are more than the rows, unless
-  /// they take all of it. Beyond that two are still better than one, in float32 up to half of it.
+  /// room in a cache. All measured: four, in float32 unless they collide or take more than a
+  /// quarter of a common second-level cache, in 16 bits, where gamma and the sums are more than the
+  /// rows, unless they take all of it. Else two are still better than one, in float32 up to half of
+  /// it.
   std::size_t TileRows(std::size_t cols) const {
     constexpr std::size_t kSecondLevel = std::size_t{1} << 20;
     const std::size_t row_bytes = 2 * cols * dy_.ElementBytes();
-    const bool narrow = dy_.ElementBytes() < sizeof(float);
-    if (4 * row_bytes <= (narrow ? kSecondLevel : kSecondLevel / 4)) return 4;
-    return narrow || 2 * row_bytes <= kSecondLevel / 2 ? 2 : 1;
+    if (dy_.ElementBytes() < sizeof(float)) return 4 * row_bytes <= kSecondLevel ? 4 : 2;
+    if (4 * row_bytes <= kSecondLevel / 4 && !RowsCollide()) return 4;
+    return 2 * row_bytes <= kSecondLevel / 2 ? 2 : 1;
   }
 
   /// A tile of one row, columns [first, first + count), of which only the row is missing.
@@ -292,8 +299,15 @@ class Call {
     }
   }
 
-  /// Whether one row's dx is best written while the next one is read: where memory brings them.
-  bool Overlaps() const { return stream_ && dense_ && dx_.Present(); }
+  /// Whether one row's dx is best written while the next one is read. Measured: where memory brings
+  /// them; where a farther cache does, unless threads had to wait for each other after every row;
+  /// and where several rows at a time would collide.
+  bool Overlaps() const {
+    constexpr std::size_t kSecondLevels = std::size_t{2} << 20;  // of two cores
+    if (!dense_ || !dx_.Present()) return false;
+    const bool near = 3 * rows_ * cols_ * dy_.ElementBytes() <= kSecondLevels;
+    return stream_ || (plan_.by_rows && (!near || RowsCollide()));
+  }
 
   /// Rows [first, end), each finished while the next one is summed up. One at a time: two share the
   /// loads of gamma and of the column sums, but take registers, and places in the first-level
@@ -566,9 +580,10 @@ RowTile RowOf(const RowTile& tile, std::size_t r) {
   return row;
 }
 
-std::uint64_t RowPassWorkspaceBytes(const RowPass& pass, std::size_t rows, std::size_t cols) {
+std::uint64_t RowPassWorkspaceBytes(const RowPass& pass, DType data, std::size_t rows,
+                                    std::size_t cols) {
   if (rows == 0 || cols == 0) return 0;
-  const Plan plan(pass, rows, cols);
+  const Plan plan(pass, data, rows, cols);
   const std::size_t column_vectors = 1 + pass.column_sums * (plan.by_rows ? plan.parts : 1);
   const std::size_t row_sums = plan.by_rows ? 0 : plan.parts * rows * pass.row_sums;
   return (column_vectors * plan.padded_cols + row_sums) * sizeof(float);

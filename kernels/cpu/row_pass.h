@@ -80,8 +80,8 @@ struct PackedRows : AdjacentRows {
 struct RowKernels {
   void (*sum)(RowTile& tile);           // sets sums
   void (*finish)(const RowTile& tile);  // writes dx where it is wanted, adds to column_sums
-  /// finish() of one row, whose dx is wanted and streamed, and sum() of another with as many
-  /// columns and the same gamma, so that memory is read while it is written.
+  /// finish() of one row, whose dx is wanted, and sum() of another with as many columns and the
+  /// same gamma, so that memory is read while it is written.
   void (*finish_and_sum)(const RowTile& row, RowTile& next);
   /// All of that for many rows at once.
   void (*short_rows)(const ShortRows& rows);
@@ -110,7 +110,7 @@ struct RowPass {
   std::size_t row_sums;     // per row, over the columns
   std::size_t column_sums;  // per column, over the rows
   // Rows of up to as many columns are best taken many to a vector: measured.
-  std::size_t most_packed_cols;
+  std::size_t (*most_packed_cols)(DType data);
   RowKernels (*kernels)(DType data);
 };
 
@@ -126,8 +126,9 @@ struct RowPassTensors {
   std::array<const KernelTensor*, kMaxSums> column_sums;
 };
 
-/// Bytes of workspace a call needs; 0 without elements. A function of the shape.
-std::uint64_t RowPassWorkspaceBytes(const RowPass& pass, std::size_t rows, std::size_t cols);
+/// Bytes of workspace a call needs; 0 without elements.
+std::uint64_t RowPassWorkspaceBytes(const RowPass& pass, DType data, std::size_t rows,
+                                    std::size_t cols);
 
 /// Runs the pass on every thread. Results do not depend on the number of threads.
 void RunRowPass(const RowPass& pass, const RowPassTensors& tensors, std::size_t rows,

@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Norm gradients on this CPU: ours beside a copy, PyTorch and oneDNN, in interleaved rounds.
+"""Norm gradients on this CPU: ours beside a copy, a triad, PyTorch and oneDNN, in interleaved rounds.
 
     python3 -m venv build/peers/venv
     build/peers/venv/bin/pip install torch numpy onednn onednn-devel
     scripts/peers/compare.py --only 'rms_norm_grad.*float32'
 
 Needs a release build. Peers that are not installed have empty columns; one whose sums over dx or dgamma
-differ from ours by more than 2 % is called wrong. Every round times the copy and
-every contestant once, one after the other; a ratio is taken within its round, and the table shows the
-median over the rounds and, in brackets, the least and the most. Ours and the copy are new processes in every
-round: in another process the same library is up to 4 % faster or slower, for as long as that process lives.
+differ from ours by more than 2 % is called wrong. Every round times the copy, the triad, which reads two
+tensors and writes one as every operator does, and every contestant once, one after the other; a ratio is
+taken within its round, and the table shows the median over the rounds and, in brackets, the least and the
+most. Ours, copy and triad are new processes in every round: in another process the same library is up to 4 %
+faster or slower, for as long as that process lives.
 Large shapes are cold: tensors rotate over more memory than caches hold. Small ones are hot, and ours is phase 1
 and phase 2 and the wait.
 """
@@ -26,7 +27,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 HERE = ROOT / 'scripts/peers'
 COLD_BYTES = 200_000_000
-COPY_BYTES = 1 << 26
+COPY_BYTES = 1 << 26  # of each tensor
 SIZES = {'float32': 4, 'float16': 2, 'bfloat16': 2}
 
 ROWS = ['4096,4096', '8192,1024', '2048,8192', '32768,256', '256,65536']
@@ -177,15 +178,18 @@ def main():
     options = parser.parse_args()
 
     copy = device('copy', options.library)
+    triad = device('triad', options.library)
     ours = device('ours', options.library)
     others = [device('baseline', options.baseline)] if options.baseline else []
     peers = [] if options.no_peers else open_peers(options)
     contestants = [ours, *others, *peers]
     if options.gain:
-        for contestant in (copy, ours):
+        for contestant in (copy, triad, ours):
             contestant.ask('threads 2')
-    copy.ask(f'case copy {COPY_BYTES} float32 float32 float32 {COLD_BYTES // COPY_BYTES + 1} launch')
-    columns = ['operator', 'shape', 'data/statistic', 'time µs', 'copy GB/s', 'of copy',
+    for roofline in (copy, triad):
+        roofline.ask(f'case {roofline.name} {COPY_BYTES} float32 float32 float32 '
+                     f'{COLD_BYTES // COPY_BYTES + 1} launch')
+    columns = ['operator', 'shape', 'data/statistic', 'time µs', 'copy GB/s', 'of copy', 'of triad',
                *(f'{peer.name}: ours is × faster' for peer in contestants[1:])]
     if options.gain:
         columns.append('gain of a second thread, of copy\'s')
@@ -211,11 +215,11 @@ def main():
                     sys.exit(f'{contestant.name} computes something else: {said}, expected {sums}')
                 wrong.append(contestant)
             running.append(contestant)
-        times = {contestant: [] for contestant in [copy, *running]}
+        times = {contestant: [] for contestant in [copy, triad, *running]}
         gains = []
         for number in range(options.rounds):
             if number > 0:
-                for contestant in (copy, ours, *others):
+                for contestant in (copy, triad, ours, *others):
                     contestant.restart()
             for contestant, measured in times.items():
                 measured.append(contestant.time(options.seconds))
@@ -227,10 +231,12 @@ def main():
                              (copy.time(options.seconds) / two[0]))
                 for contestant in (copy, ours):
                     contestant.ask('threads 2')
-        copied = [2 * COPY_BYTES / time * 1e-9 for time in times[copy]]
+        copied, added = ([tensors * COPY_BYTES / time * 1e-9 for time in times[roofline]]
+                         for tensors, roofline in ((2, copy), (3, triad)))
         cells = [op, shape.replace(',', '×'), f'{data}/{statistic}',
                  f'{statistics.median(times[ours]) * 1e6:.1f}', f'{statistics.median(copied):.1f}',
-                 text([size / time * 1e-9 / rate for time, rate in zip(times[ours], copied)])]
+                 *(text([size / time * 1e-9 / rate for time, rate in zip(times[ours], rates)])
+                   for rates in (copied, added))]
         for contestant in contestants[1:]:
             cells.append(text([theirs / mine for theirs, mine in
                                zip(times.get(contestant, []), times[ours])]) +

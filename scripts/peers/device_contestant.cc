@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Our CPU device, as a program written against CANN sees it. The operator "copy" is the roofline:
-// the device's own copy with non-temporal stores.
+// Our CPU device, as a program written against CANN sees it. The operators "copy" and "triad" are
+// rooflines: what the device itself does with non-temporal stores.
 #include "acl/acl.h"
 #include "aclnnop/aclnn_batch_norm_elemt_backward.h"
 #include "aclnnop/aclnn_group_norm_backward.h"
@@ -207,26 +207,38 @@ class Operator final : public Problem {
   std::uint64_t workspace_bytes_ = 0;
 };
 
-/// Copies extents[0] bytes.
-class Copy final : public Problem {
+/// Copies extents[0] bytes, or adds as many of one tensor to those of another.
+class Move final : public Problem {
  public:
-  explicit Copy(const Case& c) : bytes_(static_cast<std::size_t>(c.extents[0])) {
+  explicit Move(const Case& c)
+      : is_triad_(c.op == "triad"), bytes_(static_cast<std::size_t>(c.extents[0])) {
     // Values, because zeros are moved faster than anything else on some machines.
     const auto floats = [&] {
       return std::make_unique<Tensor>(std::vector{c.extents[0] / 4}, "float32", 1U, 1.0F, 0.0F);
     };
-    for (std::size_t i = 0; i < c.sets; ++i) sets_.emplace_back(floats(), floats());
+    for (std::size_t i = 0; i < c.sets; ++i) {
+      sets_.push_back({floats(), is_triad_ ? floats() : nullptr, floats()});
+    }
   }
   void Run(std::size_t index) override {
-    const auto& [from, to] = sets_[index];
-    Check(aclrtMemcpy(to->Bytes(), bytes_, from->Bytes(), bytes_, ACL_MEMCPY_DEVICE_TO_DEVICE));
+    const auto& [a, b, to] = sets_[index];
+    if (is_triad_) {
+      Check(normgradMove(NORMGRAD_STREAMING_TRIAD, to->Bytes(), a->Bytes(), b->Bytes(), bytes_, 1));
+    } else {
+      Check(aclrtMemcpy(to->Bytes(), bytes_, a->Bytes(), bytes_, ACL_MEMCPY_DEVICE_TO_DEVICE));
+    }
   }
   std::vector<float> Dx() const override { return {}; }
   std::vector<float> DGamma() const override { return {}; }
 
  private:
+  struct Set {
+    std::unique_ptr<Tensor> a, b, to;
+  };
+
+  bool is_triad_;
   std::size_t bytes_;
-  std::vector<std::pair<std::unique_ptr<Tensor>, std::unique_ptr<Tensor>>> sets_;
+  std::vector<Set> sets_;
 };
 
 }  // namespace
@@ -241,7 +253,7 @@ int main() {
   Check(aclrtCreateStream(&stream));
   return Serve(
       [&](const Case& c) -> std::unique_ptr<Problem> {
-        if (c.op == "copy") return std::make_unique<Copy>(c);
+        if (c.op == "copy" || c.op == "triad") return std::make_unique<Move>(c);
         return std::make_unique<Operator>(c, stream);
       },
       [](unsigned threads) { Check(normgradSetThreads(threads)); });

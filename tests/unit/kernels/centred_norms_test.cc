@@ -195,11 +195,11 @@ class NormKernel : public testing::TestWithParam<NormDTypes> {};
 
 TEST_P(NormKernel, IsRightForEveryLengthOfRows) {
   // Around one and two vectors of 16, the widest there are; blocks are two of them. Rows that are
-  // not short are taken by four from the caches and one by one from memory; up to 12 elements, many
-  // to a vector.
+  // not short are taken by four from the caches, one by one from memory and if they are whole
+  // pages; up to 12 or 14 elements, many to a vector.
   for (const std::int64_t r :
-       {1,  2,  3,  4,  5,  6,  7,   8,   9,   10,  11,  12,  13,  15,  16,   17,   31,  32,
-        33, 63, 64, 65, 95, 97, 127, 128, 129, 144, 192, 208, 384, 416, 1000, 4096, 4099}) {
+       {1,  2,  3,  4,  5,  6,  7,  8,   9,   10,  11,  12,  13,  14,  15,  16,   17,   31,
+        32, 33, 63, 64, 65, 95, 97, 127, 128, 129, 144, 192, 208, 384, 416, 1000, 4096, 4099}) {
     for (const std::int64_t a : {1, 2, 15, 16, 31, 32, 1100}) {
       if (a * r > 150'000) continue;
       SCOPED_TRACE(fmt::format("A={}, R={}", a, r));
@@ -265,9 +265,9 @@ TEST_P(NormKernel, IsRightForEveryLayout) {
 }
 
 TEST_P(NormKernel, WritesWhatIsWantedAndTheSameBits) {
-  for (const Norm& norm :
-       {LayerNorm({70}, {35}), LayerNorm({70}, {9}), LayerNorm({3}, {700}), LayerNorm({33}, {500}),
-        GroupNorm(3, 6, {7}, 2), GroupNorm(30, 6, {3}, 2), GroupNorm(3, 6, {70}, 2)}) {
+  for (const Norm& norm : {LayerNorm({70}, {35}), LayerNorm({70}, {9}), LayerNorm({3}, {700}),
+                           LayerNorm({33}, {500}), LayerNorm({17}, {2048}), GroupNorm(3, 6, {7}, 2),
+                           GroupNorm(30, 6, {3}, 2), GroupNorm(3, 6, {70}, 2)}) {
     for (const bool gamma : {false, true}) {
       NormCall all(norm, GetParam(), {.gamma = gamma});
       all.Run();
@@ -299,7 +299,7 @@ TEST_P(NormKernel, GivesTheSameBitsForEveryNumberOfThreads) {
         GroupNorm(9, 12, {16, 64}, 4), LayerNorm({21}, {2000}), LayerNorm({20001}, {8}),
         GroupNorm(3, 9001, {2}, 9001), GroupNorm(90, 1100, {}, 1100),
         // From memory, two threads share a group.
-        GroupNorm(2, 4, {1025, 64}, 2)}) {
+        GroupNorm(2, 4, {1025, 64}, 2), LayerNorm({360}, {1001})}) {
     SCOPED_TRACE(ToString(norm.dims));
     NormCall call(norm, GetParam());
     ExpectSameBitsOnAllThreads(&call);
@@ -308,14 +308,16 @@ TEST_P(NormKernel, GivesTheSameBitsForEveryNumberOfThreads) {
 }
 
 TEST_P(NormKernel, GivesTheSameBitsForEveryLayout) {
-  // From memory, dense rows and some groups are read while the ones before are written.
+  // From memory, dense rows and some groups are read while the ones before are written; rows of
+  // whole pages from the caches, too.
   for (const Norm& norm :
        {LayerNorm({300}, {100}), LayerNorm({600}, {7}), LayerNorm({33}, {417}),
-        LayerNorm({1200}, {8}), LayerNorm({1200}, {11}), GroupNorm(90, 1100, {}, 1100),
-        GroupNorm(700, 6, {2}, 2), LayerNorm({3}, {9001}), GroupNorm(2, 6, {3, 11}, 2),
-        GroupNorm(70, 6, {2}, 2), GroupNorm(70, 24, {8}, 3), GroupNorm(3, 70, {7, 7}, 1),
-        GroupNorm(2, 4, {3, 801}, 1), GroupNorm(9, 12, {3, 801}, 4), GroupNorm(9, 12, {16, 64}, 4),
-        GroupNorm(50, 24, {8, 8}, 24), GroupNorm(9, 13, {5, 5}, 13)}) {
+        LayerNorm({17}, {2048}), LayerNorm({1200}, {8}), LayerNorm({1200}, {11}),
+        GroupNorm(90, 1100, {}, 1100), GroupNorm(700, 6, {2}, 2), LayerNorm({3}, {9001}),
+        GroupNorm(2, 6, {3, 11}, 2), GroupNorm(70, 6, {2}, 2), GroupNorm(70, 24, {8}, 3),
+        GroupNorm(3, 70, {7, 7}, 1), GroupNorm(2, 4, {3, 801}, 1), GroupNorm(9, 12, {3, 801}, 4),
+        GroupNorm(9, 12, {16, 64}, 4), GroupNorm(50, 24, {8, 8}, 24),
+        GroupNorm(9, 13, {5, 5}, 13)}) {
     NormCall dense(norm, GetParam());
     {
       const FromMemory tensors;

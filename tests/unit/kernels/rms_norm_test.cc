@@ -132,8 +132,9 @@ TEST_P(RmsNormGradKernel, IsWithinItsBoundForEveryLength) {
   // Around one and two vectors of 16, the widest there are; blocks are two of them, and up to four
   // of these are a short row, those that do not end with a line and a block up to 191 or 383. 144
   // and 208 end with half a block. Up to 16 elements, many rows are in one vector. Short rows are
-  // taken 512 at a time, others by four from the caches and one by one from memory; few rows are
-  // split by columns, fewer than 16, and fewer than 32 of more than 4096 columns.
+  // taken 512 at a time, others by four from the caches and one by one from memory, and from the
+  // caches, too, if they are whole pages; few rows are split by columns, fewer than 16, and fewer
+  // than 32 of more than 4096 columns.
   for (const std::int64_t r :
        {1,   2,   3,   4,   5,   6,   7,   8,   9,   10,  11,   12,   13,
         15,  16,  17,  31,  32,  33,  63,  64,  65,  95,  97,   127,  128,
@@ -172,10 +173,10 @@ TEST_P(RmsNormGradKernel, IsWithinItsBoundForEveryLayout) {
 }
 
 TEST_P(RmsNormGradKernel, GivesTheSameBitsForEveryNumberOfThreads) {
-  // Many short rows, rows and columns, few long rows, a few rows; then rows so long that in float32
-  // two are taken at once, or one; then one that is split by columns, however many there are.
-  const std::pair<std::int64_t, std::int64_t> shapes[] = {
-      {30001, 3}, {300, 1000}, {3, 70001}, {21, 2000}, {67, 8225}, {33, 32801}, {33, 49153}};
+  // Many short rows, rows and columns, few long rows, a few rows, more than second-level caches
+  // have room for; then rows so long that they are split by columns, however many there are.
+  const std::pair<std::int64_t, std::int64_t> shapes[] = {{30001, 3}, {70, 1000},  {3, 70001},
+                                                          {21, 2000}, {360, 1001}, {33, 49153}};
   for (const auto& [a, r] : shapes) {
     SCOPED_TRACE(fmt::format("A={}, R={}", a, r));
     RmsCall call({a}, {r}, GetParam());
@@ -185,8 +186,11 @@ TEST_P(RmsNormGradKernel, GivesTheSameBitsForEveryNumberOfThreads) {
 }
 
 TEST_P(RmsNormGradKernel, GivesTheSameBitsForEveryLayout) {
-  for (const auto& [a, r] :
-       {std::pair<std::int64_t, std::int64_t>{300, 100}, {600, 7}, {33, 417}, {3, 9001}}) {
+  for (const auto& [a, r] : {std::pair<std::int64_t, std::int64_t>{300, 100},
+                             {600, 7},
+                             {33, 417},
+                             {17, 2048},
+                             {3, 9001}}) {
     RmsCall dense({a}, {r}, GetParam());
     {
       const FromMemory tensors;
