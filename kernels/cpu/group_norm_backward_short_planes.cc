@@ -184,8 +184,8 @@ class ShortPlanes {
   template <typename Take>
   void TakeAdjacent(std::size_t first, std::size_t end, PlaneTensors::Buffers* buffers,
                     AdjacentRows* rows, Take take) const {
-    constexpr std::size_t kRows = 512;
-    std::array<std::array<float, kRows + kMaxBlock>, kMaxSums> statistics;
+    constexpr std::size_t kRows = StatisticOfRows::kMostRows;
+    std::array<StatisticOfRows, kMaxSums> statistics;
     rows->cols = e_.group_elements;
     for (std::size_t i = 0; i < kMaxSums; ++i) rows->statistics[i] = statistics[i].data();
     static_assert(kRows % kMaxBlock == 0 && kPieceElements >= kMaxBlock * kMostPackedCols);
@@ -199,9 +199,8 @@ class ShortPlanes {
       rows->x = run.x;
       rows->dx = tensors_.data.HasDx() ? run.dx : nullptr;
       rows->stream = run.stream;
-      tensors_.mean.Read(set, rows->rows, statistics[0].data());
-      tensors_.rstd.Read(set, rows->rows, statistics[1].data());
-      for (auto& of_rows : statistics) std::fill_n(&of_rows[rows->rows], kMaxBlock, 0.0F);
+      statistics[0].Read(tensors_.mean, set, rows->rows);
+      statistics[1].Read(tensors_.rstd, set, rows->rows);
       take(set);
       if (tensors_.data.HasDx()) tensors_.data.Write(run, at, buffers);
     }

@@ -102,7 +102,7 @@ class Call {
         gamma_sorted_(reinterpret_cast<float*>(workspace)),
         column_sums_(gamma_sorted_ + plan_.padded_cols),
         row_sums_(column_sums_ + pass.column_sums * ColumnSumParts() * plan_.padded_cols),
-        adjacent_(AreAdjacent(dy_) && AreAdjacent(x_)),
+        adjacent_(dy_.Adjacent() && x_.Adjacent()),
         dense_(dy_.Columns().Dense() && x_.Columns().Dense() && dx_.Columns().Dense()),
         stream_(ExceedsCaches(3 * rows * cols * dy_.ElementBytes())) {}
 
@@ -350,39 +350,6 @@ class Call {
     return cols_ <= kShort || (!whole && bytes <= kShortBytes);
   }
 
-  bool AreAdjacent(const RowView& rows) const {
-    return rows.Columns().Dense() && rows.RowStep() == cols_;
-  }
-
-  /// Rows [row, row + count) as dense memory: in place if they are adjacent, else in `room`.
-  std::byte* Adjacent(const RowView& rows, std::size_t row, std::byte* room) const {
-    return AreAdjacent(rows) ? rows.Row(row) : room;
-  }
-
-  /// Copies rows [row, row + count) to `room`, unless they are adjacent.
-  void Gather(const RowView& rows, std::size_t row, std::size_t count, std::byte* room) const {
-    if (AreAdjacent(rows)) return;
-    const std::size_t bytes = cols_ * dy_.ElementBytes();
-    for (std::size_t r = 0; r < count; ++r, room += bytes) {
-      const std::byte* const from = rows.Read(row + r, 0, cols_, room);
-      if (from != room) std::copy_n(from, bytes, room);
-    }
-  }
-
-  /// The reverse.
-  void Scatter(const RowView& rows, std::size_t row, std::size_t count,
-               const std::byte* room) const {
-    if (AreAdjacent(rows)) return;
-    const std::size_t bytes = cols_ * dy_.ElementBytes();
-    for (std::size_t r = 0; r < count; ++r, room += bytes) {
-      if (rows.Columns().Dense()) {
-        std::copy_n(room, bytes, rows.Row(row + r));
-      } else {
-        rows.Write(row + r, 0, cols_, room);
-      }
-    }
-  }
-
   /// Rows of a few vectors.
   void TakeShortRows(std::size_t first, std::size_t end, std::size_t part) {
     ShortRows rows;
@@ -411,31 +378,28 @@ class Call {
   /// are taken in. Calls take(row) with `rows` those from `row` on.
   template <typename Take>
   void TakeAdjacent(std::size_t first, std::size_t end, AdjacentRows* rows, Take take) {
-    constexpr std::size_t kRows = 512;
+    constexpr std::size_t kRows = StatisticOfRows::kMostRows;
     static_assert(kRows % kColumnPadding == 0);
     const std::size_t room_bytes = kRows * cols_ * dy_.ElementBytes();
-    const bool in_place = adjacent_ && (!dx_.Present() || AreAdjacent(dx_));
+    const bool in_place = adjacent_ && (!dx_.Present() || dx_.Adjacent());
     const Scratch room(in_place ? 0 : 3 * room_bytes);
     std::byte* const dy_room = room.data();
     std::byte* const x_room = in_place ? nullptr : dy_room + room_bytes;
     std::byte* const dx_room = in_place ? nullptr : x_room + room_bytes;
-    std::array<std::array<float, kRows + kMaxBlock>, kMaxSums> statistics;
+    std::array<StatisticOfRows, kMaxSums> statistics;
     rows->cols = cols_;
-    rows->stream = stream_ && AreAdjacent(dx_);
+    rows->stream = stream_ && dx_.Adjacent();
     for (std::size_t i = 0; i < pass_.statistics; ++i) rows->statistics[i] = statistics[i].data();
     for (std::size_t row = first; row < end; row += rows->rows) {
       rows->rows = std::min(kRows, end - row);
-      Gather(dy_, row, rows->rows, dy_room);
-      Gather(x_, row, rows->rows, x_room);
-      rows->dy = Adjacent(dy_, row, dy_room);
-      rows->x = Adjacent(x_, row, x_room);
-      rows->dx = dx_.Present() ? Adjacent(dx_, row, dx_room) : nullptr;
+      rows->dy = dy_.ReadRows(row, rows->rows, dy_room);
+      rows->x = x_.ReadRows(row, rows->rows, x_room);
+      rows->dx = dx_.Present() ? dx_.TargetRows(row, dx_room) : nullptr;
       for (std::size_t i = 0; i < pass_.statistics; ++i) {
-        statistics_[i].Read(row, rows->rows, statistics[i].data());
-        std::fill_n(&statistics[i][rows->rows], kMaxBlock, 0.0F);
+        statistics[i].Read(statistics_[i], row, rows->rows);
       }
       take(row);
-      if (dx_.Present()) Scatter(dx_, row, rows->rows, dx_room);
+      if (dx_.Present()) dx_.WriteRows(row, rows->rows, dx_room);
     }
     if (stream_) hwy::FlushStream();
   }

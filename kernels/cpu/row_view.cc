@@ -2,6 +2,8 @@
 #include "kernels/cpu/row_view.h"
 
 #include <algorithm>
+#include <functional>
+#include <numeric>
 
 #include "kernels/cpu/convert.h"
 
@@ -58,6 +60,13 @@ FlatAxes Axes(const KernelTensor& tensor, std::size_t first, std::size_t end) {
           std::span(tensor.strides).subspan(first, end - first)};
 }
 
+std::size_t RowElements(const KernelTensor& tensor, std::size_t leading_axes) {
+  if (!tensor.present()) return 0;
+  const auto columns = std::span(tensor.shape).subspan(leading_axes);
+  return static_cast<std::size_t>(
+      std::accumulate(columns.begin(), columns.end(), std::int64_t{1}, std::multiplies<>()));
+}
+
 }  // namespace
 
 RowView::RowView(const KernelTensor& tensor, std::size_t leading_axes)
@@ -65,7 +74,31 @@ RowView::RowView(const KernelTensor& tensor, std::size_t leading_axes)
       dtype_(tensor.dtype),
       element_bytes_(SizeOf(tensor.dtype)),
       rows_(Axes(tensor, 0, leading_axes)),
-      columns_(Axes(tensor, leading_axes, tensor.shape.size())) {}
+      columns_(Axes(tensor, leading_axes, tensor.shape.size())),
+      row_elements_(RowElements(tensor, leading_axes)) {}
+
+const std::byte* RowView::ReadRows(std::size_t row, std::size_t count, std::byte* scratch) const {
+  if (Adjacent()) return Row(row);
+  const std::size_t bytes = row_elements_ * element_bytes_;
+  for (std::size_t r = 0; r < count; ++r) {
+    std::byte* const to = scratch + r * bytes;
+    const std::byte* const from = Read(row + r, 0, row_elements_, to);
+    if (from != to) std::copy_n(from, bytes, to);
+  }
+  return scratch;
+}
+
+void RowView::WriteRows(std::size_t row, std::size_t count, const std::byte* scratch) const {
+  if (Adjacent()) return;
+  const std::size_t bytes = row_elements_ * element_bytes_;
+  for (std::size_t r = 0; r < count; ++r, scratch += bytes) {
+    if (columns_.Dense()) {
+      std::copy_n(scratch, bytes, Row(row + r));
+    } else {
+      Write(row + r, 0, row_elements_, scratch);
+    }
+  }
+}
 
 void Scalars::Read(std::size_t first, std::size_t count, float* to) const {
   if (Present() && view_.RowStep() == 1) return Widen(view_.Type(), view_.Row(first), count, to);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -8,6 +9,7 @@
 #include <span>
 
 #include "kernels/api/kernel.h"
+#include "kernels/cpu/split.h"
 #include "ops/operator.h"
 
 namespace normgrad::cpu {
@@ -99,12 +101,23 @@ class RowView {
     if (!columns_.Dense()) columns_.Scatter(element_bytes_, first, count, scratch, Row(row));
   }
 
+  /// Whether each row begins where the one before ends.
+  bool Adjacent() const { return Present() && columns_.Dense() && RowStep() == row_elements_; }
+
+  /// The same for whole rows [row, row + count), which are in place where rows are adjacent.
+  const std::byte* ReadRows(std::size_t row, std::size_t count, std::byte* scratch) const;
+  std::byte* TargetRows(std::size_t row, std::byte* scratch) const {
+    return Adjacent() ? Row(row) : scratch;
+  }
+  void WriteRows(std::size_t row, std::size_t count, const std::byte* scratch) const;
+
  private:
   std::byte* data_;
   DType dtype_;
   std::size_t element_bytes_;
   FlatAxes rows_;
   FlatAxes columns_;
+  std::size_t row_elements_;
 };
 
 /// The elements of a tensor one by one, by row-major index: statistics, scales, sums. A tensor that
@@ -136,6 +149,22 @@ class Scalars {
   }
 
   RowView view_;
+};
+
+/// A statistic of adjacent rows, many at a time, and zeros behind it (PackedRows).
+class StatisticOfRows {
+ public:
+  static constexpr std::size_t kMostRows = 512;
+
+  void Read(const Scalars& statistic, std::size_t first, std::size_t count) {
+    statistic.Read(first, count, values_.data());
+    std::fill_n(&values_[count], kMaxBlock, 0.0F);
+  }
+
+  const float* data() const { return values_.data(); }
+
+ private:
+  std::array<float, kMostRows + kMaxBlock> values_;
 };
 
 }  // namespace normgrad::cpu
