@@ -18,6 +18,7 @@
 
 #include "base/page_pool.h"
 #include "kernels/cpu/backend_queue.h"
+#include "kernels/cpu/caches.h"
 #include "kernels/cpu/copy.h"
 #include "kernels/cpu/instruction_set.h"
 #include "kernels/cpu/move.h"

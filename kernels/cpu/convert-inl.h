@@ -286,13 +286,17 @@ HWY_INLINE typename Format::Element* Elements(std::byte* bytes) {
   return reinterpret_cast<typename Format::Element*>(bytes);
 }
 
-/// Asks for one block of elements to be brought into the second-level cache. Not into the first,
-/// where it would take room from what is at work, and wait for one of few buffers: measured.
-template <class Format>
+/// Locality, as __builtin_prefetch counts.
+enum class CacheLevel { kFirst = 3, kSecond = 2 };
+
+/// Asks for one block of elements to be brought into a cache: the second level, as a rule. In the
+/// first it would take room from what is at work, and wait for one of few buffers: measured.
+template <class Format, CacheLevel kLevel = CacheLevel::kSecond>
 HWY_INLINE void Prefetch(const typename Format::Element* block) {
-  constexpr int kSecondLevel = 2;  // locality, as the builtin counts
   constexpr std::size_t kLine = 64 / sizeof *block;
-  for (std::size_t i = 0; i < kBlock; i += kLine) __builtin_prefetch(block + i, 0, kSecondLevel);
+  for (std::size_t i = 0; i < kBlock; i += kLine) {
+    __builtin_prefetch(block + i, 0, static_cast<int>(kLevel));
+  }
 }
 
 /// Part of a block, for where nothing behind its last element may be touched. The rest is zeros.

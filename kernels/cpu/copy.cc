@@ -2,10 +2,7 @@
 #include "kernels/cpu/copy.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cstdint>
-#include <fstream>
-#include <limits>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/copy.cc"
@@ -34,9 +31,6 @@ namespace {
 
 HWY_EXPORT(CopyRange);
 
-constexpr std::size_t kNothing = std::numeric_limits<std::size_t>::max();
-std::atomic<std::size_t> assumed_cache_bytes = kNothing;
-
 }  // namespace
 
 void StreamingCopyOnThisThread(void* dst, const void* src, std::size_t bytes) {
@@ -52,24 +46,6 @@ void StreamingCopy(void* dst, const void* src, std::size_t bytes) {
                               static_cast<const std::uint8_t*>(src) + first,
                               std::min(kPartBytes, bytes - first));
   });
-}
-
-std::size_t ReadCacheBytes(const char* path) {
-  std::size_t kibibytes = 0;  // stays 0 where nothing can be read
-  std::ifstream(path) >> kibibytes;
-  return kibibytes << 10;
-}
-
-std::size_t LastLevelCacheBytes() {
-  if (const std::size_t assumed = assumed_cache_bytes; assumed != kNothing) return assumed;
-  // Not sysconf(_SC_LEVEL3_CACHE_SIZE), which counts the caches of all core complexes together.
-  static const std::size_t kBytes =
-      ReadCacheBytes("/sys/devices/system/cpu/cpu0/cache/index3/size");
-  return kBytes;
-}
-
-void AssumeLastLevelCache(std::optional<std::size_t> bytes) {
-  assumed_cache_bytes = bytes.value_or(kNothing);
 }
 
 }  // namespace normgrad::cpu

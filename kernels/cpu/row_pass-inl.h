@@ -147,8 +147,11 @@ struct ColumnSums {
   }
 };
 
+/// What becomes of the dx of a tile.
+enum class DxKind { kNone, kCached, kStreamed, kCollected };
+
 /// What FinishRows() does beside its own work: it fetches what the tile says is ahead.
-template <class Policy, class Format, std::size_t kRows>
+template <class Policy, class Format, std::size_t kRows, DxKind kDx>
 class FetchBeside {
  public:
   HWY_INLINE explicit FetchBeside(const RowTile& tile) : rows_(tile), ahead_(tile.ahead) {}
@@ -156,8 +159,15 @@ class FetchBeside {
   /// Beside the block of row `r` from column `c` on, where gamma is as given.
   HWY_INLINE void Take(std::size_t r, std::size_t c, const Block& /*gamma*/) const {
     if (ahead_ == 0) return;
-    Prefetch<Format>(rows_.dy[r] + c + ahead_);
-    Prefetch<Format>(rows_.x[r] + c + ahead_);
+    if constexpr (kDx == DxKind::kNone) {
+      Prefetch<Format>(rows_.dy[r] + c + ahead_);
+      Prefetch<Format>(rows_.x[r] + c + ahead_);
+    } else {
+      // The next tile, in the order in which it lies in memory: measured, as all of this.
+      const std::size_t at = ahead_ + c * kRows + r * kBlock;
+      Prefetch<Format, CacheLevel::kFirst>(rows_.dy[0] + at);
+      Prefetch<Format, CacheLevel::kFirst>(rows_.x[0] + at);
+    }
   }
 
   /// Beside the last `count` columns, fewer than a block.
@@ -199,9 +209,6 @@ class SumBeside {
   LaneSums<Policy> sums_;
   std::size_t ahead_;
 };
-
-/// What becomes of the dx of a tile.
-enum class DxKind { kNone, kCached, kStreamed, kCollected };
 
 /// `of_beside`: the tile that Beside is made of, here, where its vectors stay in registers.
 template <class Policy, class Format, std::size_t kRows, DxKind kDx, class Beside, class Tile>
@@ -291,7 +298,7 @@ void Sum(RowTile& tile) {
 
 template <class Policy, class Format, std::size_t kRows, DxKind kDx>
 void FinishRows(const RowTile& tile) {
-  FinishRows<Policy, Format, kRows, kDx, FetchBeside<Policy, Format, kRows>>(tile, tile);
+  FinishRows<Policy, Format, kRows, kDx, FetchBeside<Policy, Format, kRows, kDx>>(tile, tile);
 }
 
 template <class Policy, class Format, DxKind kDx>

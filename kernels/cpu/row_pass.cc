@@ -7,6 +7,7 @@
 
 #include <hwy/cache_control.h>
 
+#include "kernels/cpu/caches.h"
 #include "kernels/cpu/convert.h"
 #include "kernels/cpu/row_view.h"
 #include "kernels/cpu/scratch.h"
@@ -27,13 +28,15 @@ constexpr std::size_t kMaxRowParts = 32;
 
 // Two long rows, gamma and the column sums exceed a common second-level cache, the halves of them
 // that two threads have do not; so that long rows are split by columns up to as many rows as make
-// enough parts for many threads. Columns make a few parts only: a call of the vector code for less
-// of a row costs more than it is worth. All measured.
+// enough parts for many threads, but where a large first-level cache has the next row fetched.
+// Columns make a few parts only: a call of the vector code for less of a row costs more than it is
+// worth. All measured.
 constexpr std::size_t kLongRow = std::size_t{3} << 14;
 constexpr std::size_t kLongRowParts = 8;
 
 /// How a call is split into parts that can run at the same time, and what its workspace holds.
-/// A function of shape and dtype alone, so that neither threads nor layouts change a result.
+/// A function of shape, dtype and the machine's caches alone, so that neither threads nor layouts
+/// change a result.
 ///
 /// Many rows: a part is some rows, all columns; column sums are added up at the end. Few rows, or
 /// long ones: a part is some columns; row sums are added up between the two sweeps over a row.
@@ -68,7 +71,7 @@ struct Plan {
   /// Rows that are split by rows. Measured; long ones should be enough parts for many threads.
   static constexpr std::size_t LeastRows(std::size_t cols) {
     constexpr std::size_t kShort = 4096;
-    if (cols >= kLongRow) return kMaxRowParts * kGoodPartRows;
+    if (cols >= kLongRow && !HasLargeFirstLevelCache()) return kMaxRowParts * kGoodPartRows;
     return (cols <= kShort ? 2 : 4) * kMinPartRows;
   }
 
@@ -194,23 +197,51 @@ class Call {
     Narrow(sums, cols_, dtype, to);
   }
 
+  /// Whether the data are of 16 bits.
+  bool IsNarrow() const { return dy_.ElementBytes() < sizeof(float); }
+
   /// Whether all rows have the same places in a common first-level cache: few of them find room.
   bool RowsCollide() const {
     constexpr std::size_t kSamePlaces = std::size_t{4} << 10;
-    return cols_ * dy_.ElementBytes() % kSamePlaces == 0;
+    return !HasLargeFirstLevelCache() && cols_ * dy_.ElementBytes() % kSamePlaces == 0;
+  }
+
+  /// Whether a row, gamma and the column sums together stay in any first-level cache.
+  bool FitsFirstLevel() const {
+    constexpr std::size_t kRoom = std::size_t{28} << 10;
+    const std::size_t column_bytes =
+        2 * dy_.ElementBytes() + (1 + pass_.column_sums) * sizeof(float);
+    return cols_ * column_bytes <= kRoom;
   }
 
   /// Rows of a tile. Several share the loads of gamma and of the column sums, but they must find
-  /// room in a cache. All measured: four, in float32 unless they collide or take more than a
-  /// quarter of a common second-level cache, in 16 bits, where gamma and the sums are more than the
-  /// rows, unless they take all of it. Else two are still better than one, in float32 up to half of
-  /// it.
+  /// room in a cache. All measured: one, of rows that fit the first level beside those fetched into
+  /// it. Else four, in float32 unless they collide or take more than a quarter of a common
+  /// second-level cache, in 16 bits, where gamma and the sums are more than the rows, unless they
+  /// take all of it. Else two are still better than one, in float32 up to half of it.
   std::size_t TileRows(std::size_t cols) const {
     constexpr std::size_t kSecondLevel = std::size_t{1} << 20;
     const std::size_t row_bytes = 2 * cols * dy_.ElementBytes();
-    if (dy_.ElementBytes() < sizeof(float)) return 4 * row_bytes <= kSecondLevel ? 4 : 2;
+    if (FetchesNextTile() && FitsFirstLevel()) return 1;
+    if (IsNarrow()) return 4 * row_bytes <= kSecondLevel ? 4 : 2;
     if (4 * row_bytes <= kSecondLevel / 4 && !RowsCollide()) return 4;
     return 2 * row_bytes <= kSecondLevel / 2 ? 2 : 1;
+  }
+
+  /// Whether the rows behind a tile are fetched while it is finished.
+  bool FetchesNextTile() const {
+    const bool tiles = plan_.by_rows && dx_.Present() && !Overlaps();
+    return HasLargeFirstLevelCache() && stream_ && adjacent_ && tiles;
+  }
+
+  /// RowTile::ahead of a tile of `rows` whole rows. Behind the last row of a part, too: a thread's
+  /// next part is the next one, mostly.
+  std::size_t Ahead(std::size_t rows) const {
+    constexpr std::size_t kMore = 1024;  // of short rows, for memory to have the time it needs
+    if (FetchesNextTile()) return rows * cols_ + (FitsFirstLevel() ? kMore : 0);
+    // Where rows are read once.
+    const bool once = stream_ && adjacent_ && (Overlaps() || !dx_.Present());
+    return once ? kFetchAheadBytes / dy_.ElementBytes() : 0;
   }
 
   /// A tile of one row, columns [first, first + count), of which only the row is missing.
@@ -218,10 +249,7 @@ class Call {
     RowTile tile;
     tile.rows = 1;
     tile.cols = count;
-    // Where rows are read once. Behind the last row of a part, too: a thread's next part is the
-    // next one, mostly.
-    const bool once = stream_ && adjacent_ && count == cols_ && (Overlaps() || !dx_.Present());
-    tile.ahead = once ? kFetchAheadBytes / dy_.ElementBytes() : 0;
+    tile.ahead = count == cols_ ? Ahead(1) : 0;
     tile.gamma = gamma_sorted_ + first;
     for (std::size_t i = 0; i < pass_.column_sums; ++i) {
       tile.column_sums[i] = ColumnSums(i, part, first);
@@ -261,7 +289,11 @@ class Call {
     RowTile tile = TileOf(first, count, part);
     const std::size_t tile_rows = TileRows(count);
     for (std::size_t row = first_row; row < end_row; row += tile.rows) {
-      tile.rows = row + tile_rows <= end_row ? tile_rows : 1;
+      const std::size_t taken = row + tile_rows <= end_row ? tile_rows : 1;
+      if (taken != tile.rows) {
+        tile.rows = taken;
+        tile.ahead = count == cols_ ? Ahead(taken) : 0;
+      }
       PointAt(row, first, scratch.data(), &tile);
       visit(tile, row);
       for (std::size_t r = 0; !dense_ && dx_.Present() && r < tile.rows; ++r) {
@@ -299,14 +331,19 @@ class Call {
     }
   }
 
-  /// Whether one row's dx is best written while the next one is read. Measured: where memory brings
-  /// them; where a farther cache does, unless threads had to wait for each other after every row;
-  /// and where several rows at a time would collide.
+  /// Whether one row's dx is best written while the next one is read. All measured. Split by
+  /// columns: where memory brings them; where a cache does, threads would have to wait for each
+  /// other after every row. Split by rows: where memory or a farther cache brings them, and where
+  /// several rows at a time would collide; but with a large first-level cache only rows that fit it
+  /// from a farther cache, and very short ones from memory, as the next tile finds room in it.
   bool Overlaps() const {
     constexpr std::size_t kSecondLevels = std::size_t{2} << 20;  // of two cores
+    constexpr std::size_t kVeryShort = 512;
     if (!dense_ || !dx_.Present()) return false;
+    if (!plan_.by_rows) return stream_;
     const bool near = 3 * rows_ * cols_ * dy_.ElementBytes() <= kSecondLevels;
-    return stream_ || (plan_.by_rows && (!near || RowsCollide()));
+    if (!HasLargeFirstLevelCache()) return stream_ || !near || RowsCollide();
+    return stream_ ? IsNarrow() && cols_ <= kVeryShort : !near && FitsFirstLevel();
   }
 
   /// Rows [first, end), each finished while the next one is summed up. One at a time: two share the

@@ -25,7 +25,9 @@ struct RowTile {
   std::array<const std::byte*, kMaxTileRows> dy{};
   std::array<const std::byte*, kMaxTileRows> x{};
   std::array<std::byte*, kMaxTileRows> dx{};  // null where it is not wanted
-  std::size_t ahead = 0;  // elements ahead of its loads from dy and x to fetch, 0 for nothing
+  // How many elements ahead of its loads from dy and x to fetch, 0 for nothing: in every row where
+  // rows are read once, else from the first element on, in the order of memory.
+  std::size_t ahead = 0;
   std::array<std::array<float, kMaxSums>, kMaxTileRows> statistics{};
   std::array<std::array<float, kMaxSums>, kMaxTileRows> sums{};  // over the columns; later means
   const float* gamma = nullptr;                                  // processing order, padded

@@ -11,7 +11,8 @@ differ from ours by more than 2 % is called wrong. Every round times the copy, t
 tensors and writes one as every operator does, and every contestant once, one after the other; a ratio is
 taken within its round, and the table shows the median over the rounds and, in brackets, the least and the
 most. Ours, copy and triad are new processes in every round: in another process the same library is up to 4 %
-faster or slower, for as long as that process lives.
+faster or slower, for as long as that process lives. Every timing stands behind one that does not count:
+threads that begin to work after another process did may share a core for some milliseconds.
 Large shapes are cold: tensors rotate over more memory than caches hold. Small ones are hot, and ours is phase 1
 and phase 2 and the wait.
 """
@@ -222,6 +223,7 @@ def main():
                 for contestant in (copy, triad, ours, *others):
                     contestant.restart()
             for contestant, measured in times.items():
+                contestant.time(options.seconds)
                 measured.append(contestant.time(options.seconds))
             if options.gain:
                 two = times[copy][-1], times[ours][-1]

@@ -13,6 +13,7 @@ processes in every round, behind a timing that does not count.
 import argparse
 import math
 import os
+import pathlib
 import platform
 import statistics
 import sys
@@ -28,12 +29,8 @@ LARGE = 16 << 20  # elements
 CROSSOVERS = [
     ('rms_norm_grad', 'float32', '15,2048', '16,2048', 'few rows: split by columns | by rows'),
     ('rms_norm_grad', 'float32', '31,8192', '32,8192', 'few longer rows: split by columns | by rows'),
-    ('layer_norm_backward', 'float32', '340,49088', '340,49152', 'long rows: split by rows | by columns'),
-    ('layer_norm_backward', 'bfloat16', '340,49088', '340,49152', 'long rows: split by rows | by columns'),
-    ('rms_norm_grad', 'bfloat16', '1023,49152', '1024,49152', 'long rows: split by columns | by rows'),
     ('layer_norm_backward', 'float32', '227,768', '228,768', 'second-level caches: four rows | overlapped'),
     ('layer_norm_backward', 'bfloat16', '455,768', '456,768', 'second-level caches: four rows | overlapped'),
-    ('rms_norm_grad', 'float32', '128,992', '128,1024', 'in caches: four rows | whole pages: overlapped'),
     ('rms_norm_grad', 'float32', '1360,1024', '1370,1024',
      'half the last cache: kept and on the thread of the caller | streamed and on a queue'),
     ('layer_norm_backward', 'float32', '1300000,12', '1200000,13',
@@ -67,6 +64,35 @@ CROSSOVERS = [
     ('batch_norm_elemt_backward', 'float32', '512,256,31', '512,256,32', 'short planes | long planes'),
     ('batch_norm_elemt_backward', 'bfloat16', '512,256,31', '512,256,32', 'short planes | long planes'),
 ]
+# And those of rows through a first-level cache of 32 KiB,
+THROUGH_32K = [
+    ('layer_norm_backward', 'float32', '340,49088', '340,49152', 'long rows: split by rows | by columns'),
+    ('layer_norm_backward', 'bfloat16', '340,49088', '340,49152', 'long rows: split by rows | by columns'),
+    ('rms_norm_grad', 'bfloat16', '1023,49152', '1024,49152', 'long rows: split by columns | by rows'),
+    ('rms_norm_grad', 'float32', '128,992', '128,1024', 'in caches: four rows | whole pages: overlapped'),
+]
+# or through one of 48.
+THROUGH_48K = [
+    ('layer_norm_backward', 'float32', '31,49152', '32,49152', 'few long rows: split by columns | by rows'),
+    ('layer_norm_backward', 'float16', '16384,512', '16384,544', 'very short rows: overlapped | one row'),
+    ('rms_norm_grad', 'bfloat16', '16384,512', '16384,544', 'very short rows: overlapped | one row'),
+    ('layer_norm_backward', 'float32', '4096,1408', '4096,1440', 'first-level cache: one row | four'),
+    ('layer_norm_backward', 'bfloat16', '4096,1792', '4096,1824', 'first-level cache: one row | four'),
+    ('rms_norm_grad', 'float32', '4096,1792', '4096,1824', 'first-level cache: one row | four'),
+    ('layer_norm_backward', 'float32', '768,1408', '768,1440',
+     'from a farther cache, first-level cache: overlapped | four rows'),
+    ('rms_norm_grad', 'float32', '1024,8192', '1024,8224', 'second-level cache: four rows | two'),
+    ('layer_norm_backward', 'bfloat16', '256,65536', '256,65568', 'second-level cache: four rows | two'),
+    ('rms_norm_grad', 'float32', '512,32768', '512,32800', 'second-level cache: two rows | one'),
+]
+
+
+def first_level_kib():
+    try:
+        size = pathlib.Path('/sys/devices/system/cpu/cpu0/cache/index0/size').read_text()
+        return int(size.strip().removesuffix('K'))
+    except (OSError, ValueError):
+        return 0
 
 
 def statistic_of(op, data):
@@ -208,7 +234,8 @@ def main():
 
     table('Where strategies change over',
           ['operator', 'data', 'before', 'behind', 'cost per element, behind : before', 'strategies'])
-    for op, data, before, behind, what in CROSSOVERS:
+    through = THROUGH_48K if first_level_kib() >= 48 else THROUGH_32K
+    for op, data, before, behind, what in CROSSOVERS + through:
         ratios = bench.compare(op, before, behind, data, cores)
         row(op, data, before.replace(',', '×'), behind.replace(',', '×'),
             text(ratios), what.replace('|', '→'))

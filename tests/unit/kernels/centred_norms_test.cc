@@ -284,8 +284,7 @@ TEST_P(NormKernel, WritesWhatIsWantedAndTheSameBits) {
           }
         };
         expect_the_same();
-        const FromMemory tensors;
-        expect_the_same();
+        ForEachWayFromMemory(expect_the_same);
       }
     }
   }
@@ -299,7 +298,12 @@ TEST_P(NormKernel, GivesTheSameBitsForEveryNumberOfThreads) {
         GroupNorm(9, 12, {16, 64}, 4), LayerNorm({21}, {2000}), LayerNorm({20001}, {8}),
         GroupNorm(3, 9001, {2}, 9001), GroupNorm(90, 1100, {}, 1100),
         // From memory, two threads share a group.
-        GroupNorm(2, 4, {1025, 64}, 2), LayerNorm({360}, {1001})}) {
+        GroupNorm(2, 4, {1025, 64}, 2), LayerNorm({360}, {1001}),
+        // Rows of 16 bits that are very short, and longer.
+        LayerNorm({41}, {512}), LayerNorm({41}, {513}),
+        // Through 48 KiB: rows that fit, one by one, longer ones by four and by two.
+        LayerNorm({43}, {1433}), LayerNorm({43}, {1434}), LayerNorm({22}, {1792}),
+        LayerNorm({22}, {1793}), LayerNorm({35}, {8200})}) {
     SCOPED_TRACE(ToString(norm.dims));
     NormCall call(norm, GetParam());
     ExpectSameBitsOnAllThreads(&call);
@@ -327,9 +331,10 @@ TEST_P(NormKernel, GivesTheSameBitsForEveryLayout) {
       NormCall call(norm, GetParam(), {}, {kind});
       call.Run();
       EXPECT_TRUE(call.OutputBytes() == dense.OutputBytes()) << Name(kind);
-      const FromMemory tensors;
-      call.Run();
-      EXPECT_TRUE(call.OutputBytes() == dense.OutputBytes()) << Name(kind) << ", from memory";
+      ForEachWayFromMemory([&] {
+        call.Run();
+        EXPECT_TRUE(call.OutputBytes() == dense.OutputBytes()) << Name(kind);
+      });
     }
   }
 }

@@ -18,7 +18,7 @@
 
 #include "base/layout.h"
 #include "kernels/api/kernel.h"
-#include "kernels/cpu/copy.h"
+#include "kernels/cpu/caches.h"
 #include "kernels/cpu/instruction_set.h"
 #include "kernels/cpu/thread_pool.h"
 
@@ -208,39 +208,59 @@ void ForEachInstructionSet(Body body) {
 }
 
 /// As long as one lives, tensors are, for all kernels know, not in the caches: they are taken and
-/// written in other ways.
+/// written in other ways. Which, depends on the first-level cache.
 class FromMemory {
  public:
-  FromMemory() { cpu::AssumeLastLevelCache(1); }
+  static constexpr std::size_t kCommon = std::size_t{32} << 10, kLarge = std::size_t{48} << 10;
+
+  explicit FromMemory(std::size_t first_level = kCommon) {
+    cpu::AssumeFirstLevelCache(first_level);
+    cpu::AssumeLastLevelCache(1);
+  }
   FromMemory(const FromMemory&) = delete;
   FromMemory& operator=(const FromMemory&) = delete;
-  ~FromMemory() { cpu::AssumeLastLevelCache({}); }
+  ~FromMemory() {
+    cpu::AssumeFirstLevelCache({});
+    cpu::AssumeLastLevelCache({});
+  }
 };
 
-/// ForEachInstructionSet(), and once more from memory.
+/// Runs `body` from memory, with either first-level cache.
+template <typename Body>
+void ForEachWayFromMemory(Body body) {
+  for (const std::size_t first_level : {FromMemory::kCommon, FromMemory::kLarge}) {
+    SCOPED_TRACE(fmt::format("from memory, through {} KiB", first_level >> 10));
+    const FromMemory tensors(first_level);
+    body();
+  }
+}
+
+/// ForEachInstructionSet(), and again from memory.
 template <typename Body>
 void ForEachTarget(Body body) {
   ForEachInstructionSet(body);
-  SCOPED_TRACE("from memory");
-  const FromMemory tensors;
-  body();
+  ForEachWayFromMemory(body);
 }
 
-/// Runs `call`, a KernelCall, on 1, 2 and 3 threads, from the caches and from memory, and expects
-/// the same bits.
+/// Runs `call`, a KernelCall, on 1, 2 and 3 threads, from the caches and from memory, with either
+/// first-level cache, on which it may depend how a call is split, and expects the same bits.
 inline void ExpectSameBitsOnAllThreads(KernelCall* call) {
-  cpu::SetThreads(1);
-  call->Run();
-  const std::vector<std::byte> alone = call->OutputBytes();
-  for (const unsigned threads : {1, 2, 3}) {
-    cpu::SetThreads(threads);
-    call->Run();
-    EXPECT_TRUE(call->OutputBytes() == alone) << threads << " threads";
-    const FromMemory tensors;
-    call->Run();
-    EXPECT_TRUE(call->OutputBytes() == alone) << threads << " threads, from memory";
+  for (const std::size_t first_level : {FromMemory::kCommon, FromMemory::kLarge}) {
+    SCOPED_TRACE(fmt::format("through {} KiB", first_level >> 10));
+    std::vector<std::byte> alone;
+    for (const unsigned threads : {1, 2, 3}) {
+      cpu::SetThreads(threads);
+      for (const bool from_memory : {false, true}) {
+        const FromMemory tensors(first_level);
+        if (!from_memory) cpu::AssumeLastLevelCache({});
+        call->Run();
+        if (alone.empty()) alone = call->OutputBytes();
+        EXPECT_TRUE(call->OutputBytes() == alone)
+            << threads << " threads" << (from_memory ? ", from memory" : "");
+      }
+    }
+    cpu::SetThreads(0);
   }
-  cpu::SetThreads(0);
 }
 
 }  // namespace normgrad

@@ -6,8 +6,6 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
 #include <limits>
 #include <stdexcept>
 #include <system_error>
@@ -121,14 +119,6 @@ TEST(StreamingCopy, CopiesEveryByteAtEveryAlignmentAndNoOther) {
       EXPECT_TRUE(std::all_of(first + static_cast<std::ptrdiff_t>(bytes), to.end(), untouched));
     }
   }
-}
-
-TEST(CacheBytes, AreWhatTheSystemSaysOrUnknown) {
-  const std::string path = testing::TempDir() + "/cache_size";
-  std::ofstream(path) << "32768K\n";
-  EXPECT_EQ(ReadCacheBytes(path.c_str()), std::size_t{32} << 20);
-  std::filesystem::remove(path);
-  EXPECT_EQ(ReadCacheBytes(path.c_str()), 0U);
 }
 
 }  // namespace
