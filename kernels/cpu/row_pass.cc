@@ -28,7 +28,8 @@ constexpr std::size_t kMaxRowParts = 32;
 
 // Two long rows, gamma and the column sums exceed a common second-level cache, the halves of them
 // that two threads have do not; so that long rows are split by columns up to as many rows as make
-// enough parts for many threads, but where a large first-level cache has the next row fetched.
+// enough parts for many threads; but not where a large first-level cache has the next rows fetched,
+// which pays unless they are float16, whose conversions take a core the least time.
 // Columns make a few parts only: a call of the vector code for less of a row costs more than it is
 // worth. All measured.
 constexpr std::size_t kLongRow = std::size_t{3} << 14;
@@ -49,7 +50,7 @@ struct Plan {
   std::size_t padded_cols;  // length of a vector of columns in the workspace
 
   Plan(const RowPass& pass, DType data, std::size_t rows, std::size_t cols)
-      : by_rows(rows >= LeastRows(cols)),
+      : by_rows(rows >= LeastRows(data, cols)),
         packed(by_rows && cols <= std::min(pass.most_packed_cols(data), kMostPackedCols)),
         padded_cols(packed ? PackedPeriod(cols) : RoundUp(cols, kColumnPadding)) {
     if (by_rows) {
@@ -69,9 +70,10 @@ struct Plan {
   }
 
   /// Rows that are split by rows. Measured; long ones should be enough parts for many threads.
-  static constexpr std::size_t LeastRows(std::size_t cols) {
+  static std::size_t LeastRows(DType data, std::size_t cols) {
     constexpr std::size_t kShort = 4096;
-    if (cols >= kLongRow && !HasLargeFirstLevelCache()) return kMaxRowParts * kGoodPartRows;
+    const bool fetched = HasLargeFirstLevelCache() && data != DType::kFloat16;
+    if (cols >= kLongRow && !fetched) return kMaxRowParts * kGoodPartRows;
     return (cols <= kShort ? 2 : 4) * kMinPartRows;
   }
 
@@ -218,12 +220,12 @@ class Call {
   /// room in a cache. All measured: one, of rows that fit the first level beside those fetched into
   /// it. Else four, in float32 unless they collide or take more than a quarter of a common
   /// second-level cache, in 16 bits, where gamma and the sums are more than the rows, unless they
-  /// take all of it. Else two are still better than one, in float32 up to half of it.
+  /// take more than half of it. Else two are still better than one, in float32 up to half of it.
   std::size_t TileRows(std::size_t cols) const {
     constexpr std::size_t kSecondLevel = std::size_t{1} << 20;
     const std::size_t row_bytes = 2 * cols * dy_.ElementBytes();
     if (FetchesNextTile() && FitsFirstLevel()) return 1;
-    if (IsNarrow()) return 4 * row_bytes <= kSecondLevel ? 4 : 2;
+    if (IsNarrow()) return 4 * row_bytes <= kSecondLevel / 2 ? 4 : 2;
     if (4 * row_bytes <= kSecondLevel / 4 && !RowsCollide()) return 4;
     return 2 * row_bytes <= kSecondLevel / 2 ? 2 : 1;
   }

@@ -82,7 +82,8 @@ THROUGH_48K = [
     ('layer_norm_backward', 'float32', '768,1408', '768,1440',
      'from a farther cache, first-level cache: overlapped | four rows'),
     ('rms_norm_grad', 'float32', '1024,8192', '1024,8224', 'second-level cache: four rows | two'),
-    ('layer_norm_backward', 'bfloat16', '256,65536', '256,65568', 'second-level cache: four rows | two'),
+    ('layer_norm_backward', 'bfloat16', '512,32768', '512,32800', 'second-level cache: four rows | two'),
+    ('layer_norm_backward', 'float16', '340,49088', '340,49152', 'long rows: split by rows | by columns'),
     ('rms_norm_grad', 'float32', '512,32768', '512,32800', 'second-level cache: two rows | one'),
 ]
 
