@@ -11,8 +11,8 @@
 
 /// The pass that layer norm and RMS norm share: every row of dy and x is read once from memory,
 /// first for its sums over the columns, then, now in cache, for its dx and its share of the sums
-/// over the rows; where memory or a farther cache brings the rows, while the one after it is read
-/// for its own sums. An operator is a small policy (row_pass-inl.h) and a call of RunRowPass().
+/// over the rows, while the ones behind are fetched or the next one is read for its own sums, as
+/// suits the caches. An operator is a small policy (row_pass-inl.h) and a call of RunRowPass().
 namespace normgrad::cpu {
 
 inline constexpr std::size_t kMaxTileRows = 4;
