@@ -9,6 +9,7 @@
 
 #include "kernels/cpu/caches.h"
 #include "kernels/cpu/convert.h"
+#include "kernels/cpu/row_plan.h"
 #include "kernels/cpu/row_view.h"
 #include "kernels/cpu/scratch.h"
 #include "kernels/cpu/split.h"
@@ -16,69 +17,6 @@
 
 namespace normgrad::cpu {
 namespace {
-
-// A part of rows leaves a vector of column sums behind, to be written and read once more. From 32
-// rows on that is little beside the rows themselves, of 8 it is still less than going through the
-// rows twice, so that few rows make up to eight parts; and more than 32 parts are not worth it, as
-// memory is busy with fewer threads.
-constexpr std::size_t kMinPartRows = 8;
-constexpr std::size_t kGoodPartRows = 32;
-constexpr std::size_t kGoodRowParts = 8;
-constexpr std::size_t kMaxRowParts = 32;
-
-// Two long rows, gamma and the column sums exceed a common second-level cache, the halves of them
-// that two threads have do not; so that long rows are split by columns up to as many rows as make
-// enough parts for many threads; but not where a large first-level cache has the next rows fetched,
-// which pays unless they are float16, whose conversions take a core the least time.
-// Columns make a few parts only: a call of the vector code for less of a row costs more than it is
-// worth. All measured.
-constexpr std::size_t kLongRow = std::size_t{3} << 14;
-constexpr std::size_t kLongRowParts = 8;
-
-/// How a call is split into parts that can run at the same time, and what its workspace holds.
-/// A function of shape, dtype and the machine's caches alone, so that neither threads nor layouts
-/// change a result.
-///
-/// Many rows: a part is some rows, all columns; column sums are added up at the end. Few rows, or
-/// long ones: a part is some columns; row sums are added up between the two sweeps over a row.
-struct Plan {
-  bool by_rows;
-  bool packed;  // by rows, several to a vector
-  std::size_t parts;
-  std::size_t part_rows;    // by rows: a multiple of kMaxTileRows
-  std::size_t part_cols;    // by columns: a multiple of kColumnPadding; also how vectors are split
-  std::size_t padded_cols;  // length of a vector of columns in the workspace
-
-  Plan(const RowPass& pass, DType data, std::size_t rows, std::size_t cols)
-      : by_rows(rows >= LeastRows(data, cols)),
-        packed(by_rows && cols <= std::min(pass.most_packed_cols(data), kMostPackedCols)),
-        padded_cols(packed ? PackedPeriod(cols) : RoundUp(cols, kColumnPadding)) {
-    if (by_rows) {
-      part_rows = std::max({std::clamp(DivideUp(rows, kGoodRowParts), kMinPartRows, kGoodPartRows),
-                            DivideUp(rows, kMaxRowParts), DivideUp(kMinPartElements, cols)});
-      // Of packed rows, a part begins where dx does, as far as whole lines go.
-      part_rows = RoundUp(part_rows, packed ? kMaxBlock : kMaxTileRows);
-      parts = DivideUp(rows, part_rows);
-      part_cols = RoundUp(DivideUp(kMinPartElements, parts), kColumnPadding);
-    } else {
-      const std::size_t per_part = std::max(DivideUp(rows * cols, kMaxParts), kMinPartElements);
-      const std::size_t long_part = cols >= kLongRow ? DivideUp(cols, kLongRowParts) : 0;
-      part_cols = RoundUp(std::max(DivideUp(per_part, rows), long_part), kColumnPadding);
-      parts = DivideUp(cols, part_cols);
-      part_rows = rows;
-    }
-  }
-
-  /// Rows that are split by rows. Measured; long ones should be enough parts for many threads.
-  static std::size_t LeastRows(DType data, std::size_t cols) {
-    constexpr std::size_t kShort = 4096;
-    const bool fetched = HasLargeFirstLevelCache() && data != DType::kFloat16;
-    if (cols >= kLongRow && !fetched) return kMaxRowParts * kGoodPartRows;
-    return (cols <= kShort ? 2 : 4) * kMinPartRows;
-  }
-
-  std::size_t ColumnParts(std::size_t cols) const { return DivideUp(cols, part_cols); }
-};
 
 /// A tensor that an operator has, or one that is not there.
 const KernelTensor& OrAbsent(const KernelTensor* tensor) {
@@ -106,10 +44,13 @@ class Call {
                  RowView(OrAbsent(tensors.column_sums[1]), 0)},
         gamma_sorted_(reinterpret_cast<float*>(workspace)),
         column_sums_(gamma_sorted_ + plan_.padded_cols),
-        row_sums_(column_sums_ + pass.column_sums * ColumnSumParts() * plan_.padded_cols),
+        row_sums_(column_sums_ + pass.column_sums * plan_.ColumnSumParts() * plan_.padded_cols),
         adjacent_(dy_.Adjacent() && x_.Adjacent()),
         dense_(dy_.Columns().Dense() && x_.Columns().Dense() && dx_.Columns().Dense()),
-        stream_(ExceedsCaches(3 * rows * cols * dy_.ElementBytes())) {}
+        stream_(ExceedsCaches(3 * rows * cols * dy_.ElementBytes())),
+        taking_(
+            pass, kernels_, plan_, tensors.dy.dtype, rows, cols,
+            {.adjacent = adjacent_, .dense = dense_, .stream = stream_, .has_dx = dx_.Present()}) {}
 
   void Run() {
     const auto pool = Threads();
@@ -118,17 +59,15 @@ class Call {
       pool->Run(plan_.parts, [&](std::size_t part) { Rows(part); });
     } else {
       pool->Run(plan_.parts, [&](std::size_t part) { Prepare(part); });
-      Overlaps() ? RunColumnsOverlapped(*pool) : RunColumns(*pool);
+      taking_.Way() == RowWay::kOverlapping ? RunColumnsOverlapped(*pool) : RunColumns(*pool);
     }
     pool->Run(plan_.ColumnParts(cols_), [&](std::size_t part) { StoreColumnSums(part); });
   }
 
  private:
-  std::size_t ColumnSumParts() const { return plan_.by_rows ? plan_.parts : 1; }
-
   /// Sums number `i` over the rows of part `part`, from column `first` on.
   float* ColumnSums(std::size_t i, std::size_t part, std::size_t first) const {
-    return column_sums_ + (i * ColumnSumParts() + part) * plan_.padded_cols + first;
+    return column_sums_ + (i * plan_.ColumnSumParts() + part) * plan_.padded_cols + first;
   }
 
   /// Row sums of one part of columns and one row.
@@ -176,8 +115,8 @@ class Call {
       if (plan_.packed) {
         StorePackedSums(i, output.Type(), target);
       } else {
-        kernels_.store_sums(ColumnSums(i, 0, first), ColumnSumParts(), plan_.padded_cols, count,
-                            output.Type(), target);
+        kernels_.store_sums(ColumnSums(i, 0, first), plan_.ColumnSumParts(), plan_.padded_cols,
+                            count, output.Type(), target);
       }
       output.Write(0, first, count, scratch.data());
     }
@@ -187,8 +126,8 @@ class Call {
   void StorePackedSums(std::size_t i, DType dtype, std::byte* to) const {
     const Scratch scratch(plan_.padded_cols * sizeof(float));
     auto* const sums = scratch.As<float>();
-    kernels_.store_sums(ColumnSums(i, 0, 0), ColumnSumParts(), plan_.padded_cols, plan_.padded_cols,
-                        DType::kFloat32, scratch.data());
+    kernels_.store_sums(ColumnSums(i, 0, 0), plan_.ColumnSumParts(), plan_.padded_cols,
+                        plan_.padded_cols, DType::kFloat32, scratch.data());
     for (std::size_t c = 0; c < cols_; ++c) {
       double sum = 0;
       for (std::size_t at = c; at < plan_.padded_cols; at += cols_) {
@@ -199,59 +138,12 @@ class Call {
     Narrow(sums, cols_, dtype, to);
   }
 
-  /// Whether the data are of 16 bits.
-  bool IsNarrow() const { return dy_.ElementBytes() < sizeof(float); }
-
-  /// Whether all rows have the same places in a common first-level cache: few of them find room.
-  bool RowsCollide() const {
-    constexpr std::size_t kSamePlaces = std::size_t{4} << 10;
-    return !HasLargeFirstLevelCache() && cols_ * dy_.ElementBytes() % kSamePlaces == 0;
-  }
-
-  /// Whether a row, gamma and the column sums together stay in any first-level cache.
-  bool FitsFirstLevel() const {
-    constexpr std::size_t kRoom = std::size_t{28} << 10;
-    const std::size_t column_bytes =
-        2 * dy_.ElementBytes() + (1 + pass_.column_sums) * sizeof(float);
-    return cols_ * column_bytes <= kRoom;
-  }
-
-  /// Rows of a tile. Several share the loads of gamma and of the column sums, but they must find
-  /// room in a cache. All measured: one, of rows that fit the first level beside those fetched into
-  /// it. Else four, in float32 unless they collide or take more than a quarter of a common
-  /// second-level cache, in 16 bits, where gamma and the sums are more than the rows, unless they
-  /// take more than half of it. Else two are still better than one, in float32 up to half of it.
-  std::size_t TileRows(std::size_t cols) const {
-    constexpr std::size_t kSecondLevel = std::size_t{1} << 20;
-    const std::size_t row_bytes = 2 * cols * dy_.ElementBytes();
-    if (FetchesNextTile() && FitsFirstLevel()) return 1;
-    if (IsNarrow()) return 4 * row_bytes <= kSecondLevel / 2 ? 4 : 2;
-    if (4 * row_bytes <= kSecondLevel / 4 && !RowsCollide()) return 4;
-    return 2 * row_bytes <= kSecondLevel / 2 ? 2 : 1;
-  }
-
-  /// Whether the rows behind a tile are fetched while it is finished.
-  bool FetchesNextTile() const {
-    const bool tiles = plan_.by_rows && dx_.Present() && !Overlaps();
-    return HasLargeFirstLevelCache() && stream_ && adjacent_ && tiles;
-  }
-
-  /// RowTile::ahead of a tile of `rows` whole rows. Behind the last row of a part, too: a thread's
-  /// next part is the next one, mostly.
-  std::size_t Ahead(std::size_t rows) const {
-    constexpr std::size_t kMore = 1024;  // of short rows, for memory to have the time it needs
-    if (FetchesNextTile()) return rows * cols_ + (FitsFirstLevel() ? kMore : 0);
-    // Where rows are read once.
-    const bool once = stream_ && adjacent_ && (Overlaps() || !dx_.Present());
-    return once ? kFetchAheadBytes / dy_.ElementBytes() : 0;
-  }
-
   /// A tile of one row, columns [first, first + count), of which only the row is missing.
   RowTile TileOf(std::size_t first, std::size_t count, std::size_t part) const {
     RowTile tile;
     tile.rows = 1;
     tile.cols = count;
-    tile.ahead = count == cols_ ? Ahead(1) : 0;
+    tile.ahead = count == cols_ ? taking_.Ahead(1) : 0;
     tile.gamma = gamma_sorted_ + first;
     for (std::size_t i = 0; i < pass_.column_sums; ++i) {
       tile.column_sums[i] = ColumnSums(i, part, first);
@@ -289,12 +181,12 @@ class Call {
     const std::size_t bytes = count * dy_.ElementBytes();
     const Scratch scratch(dense_ ? 0 : 3 * kMaxTileRows * bytes);
     RowTile tile = TileOf(first, count, part);
-    const std::size_t tile_rows = TileRows(count);
+    const std::size_t tile_rows = taking_.TileRows(count);
     for (std::size_t row = first_row; row < end_row; row += tile.rows) {
       const std::size_t taken = row + tile_rows <= end_row ? tile_rows : 1;
       if (taken != tile.rows) {
         tile.rows = taken;
-        tile.ahead = count == cols_ ? Ahead(taken) : 0;
+        tile.ahead = count == cols_ ? taking_.Ahead(taken) : 0;
       }
       PointAt(row, first, scratch.data(), &tile);
       visit(tile, row);
@@ -313,9 +205,15 @@ class Call {
     }
     const std::size_t first = part * plan_.part_rows;
     const std::size_t end = std::min(rows_, first + plan_.part_rows);
-    if (plan_.packed) return TakePackedRows(first, end, part);
-    if (AreShort()) return TakeShortRows(first, end, part);
-    if (Overlaps()) return TakeOverlapped(first, end, part);
+    switch (taking_.Way()) {
+      case RowWay::kPacked: return TakePackedRows(first, end, part);
+      case RowWay::kShort: return TakeShortRows(first, end, part);
+      case RowWay::kOverlapping: return TakeOverlapped(first, end, part);
+      case RowWay::kTiles: return TakeTiles(first, end, part);
+    }
+  }
+
+  void TakeTiles(std::size_t first, std::size_t end, std::size_t part) {
     ForEachTile(first, end, 0, cols_, part, [&](RowTile& tile, std::size_t) {
       if (dx_.Present()) {
         kernels_.sum(tile);
@@ -331,21 +229,6 @@ class Call {
         tile->sums[r][i] = Mean(static_cast<double>(tile->sums[r][i]));
       }
     }
-  }
-
-  /// Whether one row's dx is best written while the next one is read. All measured. Split by
-  /// columns: where memory brings them; where a cache does, threads would have to wait for each
-  /// other after every row. Split by rows: where memory or a farther cache brings them, and where
-  /// several rows at a time would collide; but with a large first-level cache only rows that fit it
-  /// from a farther cache, and very short ones from memory, as the next tile finds room in it.
-  bool Overlaps() const {
-    constexpr std::size_t kSecondLevels = std::size_t{2} << 20;  // of two cores
-    constexpr std::size_t kVeryShort = 512;
-    if (!dense_ || !dx_.Present()) return false;
-    if (!plan_.by_rows) return stream_;
-    const bool near = 3 * rows_ * cols_ * dy_.ElementBytes() <= kSecondLevels;
-    if (!HasLargeFirstLevelCache()) return stream_ || !near || RowsCollide();
-    return stream_ ? IsNarrow() && cols_ <= kVeryShort : !near && FitsFirstLevel();
   }
 
   /// Rows [first, end), each finished while the next one is summed up. One at a time: two share the
@@ -375,18 +258,6 @@ class Call {
     }
     kernels_.finish(rows[(end + 1) % 2]);
     hwy::FlushStream();
-  }
-
-  /// Whether rows are best taken many at a time. Measured: short ones, and longer ones that do not
-  /// end where a line and a block of the vector code do.
-  bool AreShort() const {
-    constexpr std::size_t kShort = 128;
-    constexpr std::size_t kShortBytes = 768;
-    constexpr std::size_t kLine = 64;
-    if (cols_ > kernels_.most_short_cols) return false;
-    const std::size_t bytes = cols_ * dy_.ElementBytes();
-    const bool whole = bytes % kLine == 0 && cols_ % kernels_.block == 0;
-    return cols_ <= kShort || (!whole && bytes <= kShortBytes);
   }
 
   /// Rows of a few vectors.
@@ -553,7 +424,7 @@ class Call {
 
   const RowPass& pass_;
   RowKernels kernels_;
-  Plan plan_;
+  RowPlan plan_;
   std::size_t rows_;
   std::size_t cols_;
   RowView dy_;
@@ -568,6 +439,7 @@ class Call {
   bool adjacent_;        // the rows of dy and of x, without gaps
   bool dense_;           // the columns of dy, x and dx
   bool stream_;          // the tensors are not in the caches
+  RowTaking taking_;
 };
 
 }  // namespace
@@ -586,8 +458,8 @@ RowTile RowOf(const RowTile& tile, std::size_t r) {
 std::uint64_t RowPassWorkspaceBytes(const RowPass& pass, DType data, std::size_t rows,
                                     std::size_t cols) {
   if (rows == 0 || cols == 0) return 0;
-  const Plan plan(pass, data, rows, cols);
-  const std::size_t column_vectors = 1 + pass.column_sums * (plan.by_rows ? plan.parts : 1);
+  const RowPlan plan(pass, data, rows, cols);
+  const std::size_t column_vectors = 1 + pass.column_sums * plan.ColumnSumParts();
   const std::size_t row_sums = plan.by_rows ? 0 : plan.parts * rows * pass.row_sums;
   return (column_vectors * plan.padded_cols + row_sums) * sizeof(float);
 }
