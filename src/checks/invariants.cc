@@ -22,10 +22,13 @@
 #include <limits>
 #include <numeric>
 #include <optional>
+#include <string>
+#include <string_view>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "base/parallel.h"
 #include "checks/check.h"
 #include "checks/derived.h"
 #include "ops/shape_pattern.h"
@@ -278,14 +281,17 @@ class Data {
   std::size_t inner = 1;    // adjacent elements that share an element of gamma
 };
 
-void CompareBound(double actual, double expected, double allowed, const std::string& where,
-                  PropertyResult* property) {
+/// `where` says what is compared; asked only of the first that differs, as saying so takes longer
+/// than comparing.
+template <typename Where>
+void CompareBound(double actual, double expected, double allowed, PropertyResult* property,
+                  Where where) {
   // Overflow, and what comes of it, is the accuracy check's to judge.
   if (!std::isfinite(expected) || !std::isfinite(allowed) || !std::isfinite(actual)) return;
   ++property->compared;
   if (std::fabs(actual - expected) <= allowed) return;
   if (property->violations++ == 0) {
-    property->first = fmt::format("{} is {:.9g}, expected {:.9g} within {:.3g}", where, actual,
+    property->first = fmt::format("{} is {:.9g}, expected {:.9g} within {:.3g}", where(), actual,
                                   expected, allowed);
   }
 }
@@ -302,7 +308,7 @@ PropertyResult CheckDbeta(const Data& data, const BoundRule& rule, const Element
   for (std::size_t column = 0; column < dbeta.count(); ++column) {
     const Sum& sum = terms[column].sum();
     CompareBound(dbeta[column], sum.value, Allow(sum, rule) + dbeta.Rounding(column) + Flush(dbeta),
-                 dbeta.IndexOf(column), &property);
+                 &property, [&] { return dbeta.IndexOf(column); });
   }
   return property;
 }
@@ -346,8 +352,8 @@ PropertyResult CheckSplit(const CaseRun& run, const Parts& parts, const Data& da
   }
   allow(0, rows);
   for (std::size_t i = 0; i < dgamma.count(); ++i) {
-    CompareBound(dgamma[i], added[i], allowed[i] + dgamma.Rounding(i) + Flush(dgamma),
-                 dgamma.IndexOf(i), &property);
+    CompareBound(dgamma[i], added[i], allowed[i] + dgamma.Rounding(i) + Flush(dgamma), &property,
+                 [&] { return dgamma.IndexOf(i); });
   }
   return property;
 }
@@ -389,9 +395,31 @@ double DxAllowance(const Data& data, const Elements& dy, const Moments& moments,
          (kDxRoundings * rule.roundoff * local + sums / moments.count);
 }
 
-PropertyResult CheckProjection(const Data& data, const BoundRule& rule, const Elements& dx) {
+/// Calls compare(group, &property) for every normalised group, on up to `threads` threads, and adds
+/// what it finds to `property`, in the order of the groups.
+template <typename Compare>
+void CompareGroups(const Data& data, unsigned threads, Compare compare, PropertyResult* property) {
+  constexpr std::size_t kPieceElements = std::size_t{1} << 16;
+  const std::size_t groups = data.deviation.count();
+  const std::size_t piece_groups = std::max<std::size_t>(kPieceElements / data.group, 1);
+  std::vector<PropertyResult> pieces((groups + piece_groups - 1) / piece_groups);
+  ParallelFor(pieces.size(), threads, [&](std::size_t piece) {
+    const std::size_t first = piece * piece_groups;
+    for (std::size_t group = first; group < std::min(groups, first + piece_groups); ++group) {
+      compare(group, &pieces[piece]);
+    }
+  });
+  for (PropertyResult& piece : pieces) {
+    property->compared += piece.compared;
+    if (property->violations == 0) property->first = std::move(piece.first);
+    property->violations += piece.violations;
+  }
+}
+
+PropertyResult CheckProjection(const Data& data, const BoundRule& rule, const Elements& dx,
+                               unsigned threads) {
   PropertyResult property{.name = "sums of dx and dx * xhat over a group", .label = "bound"};
-  for (std::size_t group = 0; group < data.deviation.count(); ++group) {
+  const auto compare = [&](std::size_t group, PropertyResult* of_piece) {
     const Moments moments = MomentsOf(data, data.dy, group);
     const double allow1 = Allow(moments.g.sum(), rule), allow2 = Allow(moments.gx.sum(), rule);
     double sum = 0, sum_xhat = 0, allowed = 0, allowed_xhat = 0;
@@ -405,14 +433,17 @@ PropertyResult CheckProjection(const Data& data, const BoundRule& rule, const El
       allowed_xhat += error * std::fabs(xhat);
     }
     const double r = moments.deviation, c1 = moments.c1(), c2 = moments.c2();
-    const std::string where = fmt::format("of group {}, which begins at {}, the sum of ", group,
-                                          dx.IndexOf(group * data.group));
+    const auto sum_of = [&](std::string_view terms) {
+      return fmt::format("of group {}, which begins at {}, the sum of {}", group,
+                         dx.IndexOf(group * data.group), terms);
+    };
     CompareBound(sum, r * (moments.g.sum().value - moments.count * c1 - c2 * moments.sum_xhat),
-                 allowed, where + "dx", &property);
+                 allowed, of_piece, [&] { return sum_of("dx"); });
     CompareBound(sum_xhat,
                  r * (moments.gx.sum().value - c1 * moments.sum_xhat - c2 * moments.sum_xhat2),
-                 allowed_xhat, where + "dx * xhat", &property);
-  }
+                 allowed_xhat, of_piece, [&] { return sum_of("dx * xhat"); });
+  };
+  CompareGroups(data, threads, compare, &property);
   return property;
 }
 
@@ -429,7 +460,7 @@ std::shared_ptr<CaseInputs> EverySecond(const Parts& parts, const CaseInputs& in
 }
 
 PropertyResult CheckLinearity(CaseRun& run, const Parts& parts, const Data& data, BoundRule rule,
-                              const Elements& dx) {
+                              const Elements& dx, unsigned threads) {
   PropertyResult property{.name = "dx is linear in dy", .label = "bound"};
   // Zeros between the terms: they are no longer alike.
   rule.mode = SumMode::kCertified;
@@ -440,7 +471,7 @@ PropertyResult CheckLinearity(CaseRun& run, const Parts& parts, const Data& data
                                        Elements(parts, Part::kDy, inputs[1]->tensors)};
   const std::array<Elements, 2> halves = {Elements(parts, Part::kDx, outputs[0]),
                                           Elements(parts, Part::kDx, outputs[1])};
-  for (std::size_t group = 0; group < data.deviation.count(); ++group) {
+  const auto compare = [&](std::size_t group, PropertyResult* of_piece) {
     std::array<Moments, 3> moments;
     std::array<double, 3> allow1{}, allow2{};
     for (std::size_t part = 0; part < 3; ++part) {
@@ -453,15 +484,17 @@ PropertyResult CheckLinearity(CaseRun& run, const Parts& parts, const Data& data
       for (std::size_t part = 0; part < 3; ++part) {
         allowed += DxAllowance(data, dys[part], moments[part], rule, allow1[part], allow2[part], i);
       }
-      CompareBound(dx[i], halves[0][i] + halves[1][i], allowed, dx.IndexOf(i), &property);
+      CompareBound(dx[i], halves[0][i] + halves[1][i], allowed, of_piece,
+                   [&] { return dx.IndexOf(i); });
     }
-  }
+  };
+  CompareGroups(data, threads, compare, &property);
   return property;
 }
 
 }  // namespace
 
-Answer CheckInvariants(CaseRun& run, const CheckOptions&, Result* result) {
+Answer CheckInvariants(CaseRun& run, const CheckOptions& options, Result* result) {
   const Parts parts(run.the_case());
   run.Launch(Poison::kFirst, /*deterministic=*/true);
   const DenseTensors base = run.Outputs();
@@ -483,8 +516,8 @@ Answer CheckInvariants(CaseRun& run, const CheckOptions&, Result* result) {
     if (dgamma.present()) properties.push_back(CheckSplit(run, parts, data, rule, dgamma));
     // An operator that is given its sums projects nothing.
     if (dx.present() && !parts.Find(Part::kSumDy)) {
-      properties.push_back(CheckProjection(data, rule, dx));
-      properties.push_back(CheckLinearity(run, parts, data, rule, dx));
+      properties.push_back(CheckProjection(data, rule, dx, options.threads));
+      properties.push_back(CheckLinearity(run, parts, data, rule, dx, options.threads));
     }
   }
   std::vector<std::string> broken;

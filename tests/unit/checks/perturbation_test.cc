@@ -238,6 +238,19 @@ TEST(CheckInvariants, FindAGradientThatIsNoProjection) {
   EXPECT_GT(Find(result, "sums of dx and dx * xhat over a group").violations, 0U);
 }
 
+TEST(CheckInvariants, FindTheSameOnAnyNumberOfThreads) {
+  const WithFault fault("epsilon-added");
+  const Case the_case = FloatCase(kLayerNormBackward, {{"A", {40}}, {"R", {4096}}});
+  Result of_one, of_three;
+  CheckOptions options;
+  EXPECT_EQ(Ask(CheckInvariants, the_case, &of_one, options).outcome, Outcome::kFailed);
+  options.threads = 3;
+  EXPECT_EQ(Ask(CheckInvariants, the_case, &of_three, options).outcome, Outcome::kFailed);
+  EXPECT_EQ(of_one.properties, of_three.properties);
+  EXPECT_EQ(Find(of_one, "sums of dx and dx * xhat over a group").violations, 40U);
+  EXPECT_THAT(Find(of_one, "dx is linear in dy").first, HasSubstr("gradInputOut[0, 0] is "));
+}
+
 TEST(SelectRows, TakesThePartsOfEveryTensorThatHasABatch) {
   const Case the_case = FloatCase({3}, {2});
   const auto inputs = FillInputs(the_case, 1);
