@@ -27,14 +27,14 @@ struct StepCost {
 
 // "fill", then every check.
 constexpr StepCost kSteps[] = {
-    {"fill", 1.0e-4, 1.1e-8},         //
-    {"contract", 2.0e-4, 3.4e-9},     //
-    {"accuracy", 1.5e-4, 6.0e-9},     //
-    {"memory", 3.0e-4, 5.3e-9},       //
-    {"determinism", 1.2e-3, 1.5e-8},  //
-    {"batch", 5.0e-4, 1.5e-8},        //
-    {"invariants", 3.0e-3, 5.0e-8},   //
-    {"throughput", 1.0, 2.5e-8},      // repeats until the time is measured, however short
+    {"fill", 4.0e-5, 4.0e-10},        //
+    {"contract", 1.5e-4, 2.0e-10},    //
+    {"accuracy", 1.5e-4, 7.0e-10},    //
+    {"memory", 1.4e-4, 2.5e-10},      //
+    {"determinism", 9.0e-4, 2.6e-9},  //
+    {"batch", 1.2e-4, 1.7e-9},        //
+    {"invariants", 8.0e-4, 1.5e-8},   //
+    {"throughput", 4.3e-1, 1.1e-8},   // repeats until the time is measured, however short
 };
 
 double SecondsOf(std::string_view step, std::uint64_t bytes) {
