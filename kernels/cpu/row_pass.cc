@@ -45,12 +45,13 @@ class Call {
         gamma_sorted_(reinterpret_cast<float*>(workspace)),
         column_sums_(gamma_sorted_ + plan_.padded_cols),
         row_sums_(column_sums_ + pass.column_sums * plan_.ColumnSumParts() * plan_.padded_cols),
-        adjacent_(dy_.Adjacent() && x_.Adjacent()),
-        dense_(dy_.Columns().Dense() && x_.Columns().Dense() && dx_.Columns().Dense()),
-        stream_(ExceedsCaches(3 * rows * cols * dy_.ElementBytes())),
-        taking_(
-            pass, kernels_, plan_, tensors.dy.dtype, rows, cols,
-            {.adjacent = adjacent_, .dense = dense_, .stream = stream_, .has_dx = dx_.Present()}) {}
+        layout_{
+            .adjacent = dy_.Adjacent() && x_.Adjacent(),
+            .dense = dy_.Columns().Dense() && x_.Columns().Dense() && dx_.Columns().Dense(),
+            .stream = ExceedsCaches(3 * rows * cols * dy_.ElementBytes()),
+            .has_dx = dx_.Present(),
+        },
+        taking_(pass, kernels_, plan_, tensors.dy.dtype, rows, cols, layout_) {}
 
   void Run() {
     const auto pool = Threads();
@@ -148,12 +149,14 @@ class Call {
     for (std::size_t i = 0; i < pass_.column_sums; ++i) {
       tile.column_sums[i] = ColumnSums(i, part, first);
     }
-    tile.stream = stream_ && dx_.Columns().Dense();
+    tile.stream = layout_.stream && dx_.Columns().Dense();
     return tile;
   }
 
   /// Whether a block of dy and of x can be read from element `at` on.
-  bool IsReadable(std::size_t at) const { return adjacent_ && at + kMaxBlock <= rows_ * cols_; }
+  bool IsReadable(std::size_t at) const {
+    return layout_.adjacent && at + kMaxBlock <= rows_ * cols_;
+  }
 
   /// Sets the rows of `tile` from `row` on. `scratch` has room for three tensors' rows of a tile,
   /// or is null where all of them are dense.
@@ -161,12 +164,12 @@ class Call {
     const std::size_t bytes = tile->cols * dy_.ElementBytes();
     tile->readable = IsReadable((row + tile->rows - 1) * cols_ + first + tile->cols);
     const auto room = [&](std::size_t tensor, std::size_t r) {
-      return dense_ ? nullptr : scratch + (tensor * kMaxTileRows + r) * bytes;
+      return layout_.dense ? nullptr : scratch + (tensor * kMaxTileRows + r) * bytes;
     };
     for (std::size_t r = 0; r < tile->rows; ++r) {
       tile->dy[r] = dy_.Read(row + r, first, tile->cols, room(0, r));
       tile->x[r] = x_.Read(row + r, first, tile->cols, room(1, r));
-      if (dx_.Present()) tile->dx[r] = dx_.Target(row + r, first, room(2, r));
+      if (layout_.has_dx) tile->dx[r] = dx_.Target(row + r, first, room(2, r));
       for (std::size_t i = 0; i < pass_.statistics; ++i) {
         tile->statistics[r][i] = statistics_[i][row + r];
       }
@@ -179,7 +182,7 @@ class Call {
   void ForEachTile(std::size_t first_row, std::size_t end_row, std::size_t first, std::size_t count,
                    std::size_t part, Visit visit) {
     const std::size_t bytes = count * dy_.ElementBytes();
-    const Scratch scratch(dense_ ? 0 : 3 * kMaxTileRows * bytes);
+    const Scratch scratch(layout_.dense ? 0 : 3 * kMaxTileRows * bytes);
     RowTile tile = TileOf(first, count, part);
     const std::size_t tile_rows = taking_.TileRows(count);
     for (std::size_t row = first_row; row < end_row; row += tile.rows) {
@@ -190,7 +193,7 @@ class Call {
       }
       PointAt(row, first, scratch.data(), &tile);
       visit(tile, row);
-      for (std::size_t r = 0; !dense_ && dx_.Present() && r < tile.rows; ++r) {
+      for (std::size_t r = 0; !layout_.dense && layout_.has_dx && r < tile.rows; ++r) {
         dx_.Write(row + r, first, count, scratch.data() + (2 * kMaxTileRows + r) * bytes);
       }
     }
@@ -215,7 +218,7 @@ class Call {
 
   void TakeTiles(std::size_t first, std::size_t end, std::size_t part) {
     ForEachTile(first, end, 0, cols_, part, [&](RowTile& tile, std::size_t) {
-      if (dx_.Present()) {
+      if (layout_.has_dx) {
         kernels_.sum(tile);
         TakeMeans(&tile);
       }
@@ -268,7 +271,7 @@ class Call {
       rows.column_sums[i] = ColumnSums(i, part, 0);
     }
     TakeAdjacent(first, end, &rows, [&](std::size_t row) {
-      rows.spare = adjacent_ ? (rows_ - row - rows.rows) * cols_ : 0;
+      rows.spare = layout_.adjacent ? (rows_ - row - rows.rows) * cols_ : 0;
       kernels_.short_rows(rows);
     });
   }
@@ -291,27 +294,27 @@ class Call {
     constexpr std::size_t kRows = StatisticOfRows::kMostRows;
     static_assert(kRows % kColumnPadding == 0);
     const std::size_t room_bytes = kRows * cols_ * dy_.ElementBytes();
-    const bool in_place = adjacent_ && (!dx_.Present() || dx_.Adjacent());
+    const bool in_place = layout_.adjacent && (!layout_.has_dx || dx_.Adjacent());
     const Scratch room(in_place ? 0 : 3 * room_bytes);
     std::byte* const dy_room = room.data();
     std::byte* const x_room = in_place ? nullptr : dy_room + room_bytes;
     std::byte* const dx_room = in_place ? nullptr : x_room + room_bytes;
     std::array<StatisticOfRows, kMaxSums> statistics;
     rows->cols = cols_;
-    rows->stream = stream_ && dx_.Adjacent();
+    rows->stream = layout_.stream && dx_.Adjacent();
     for (std::size_t i = 0; i < pass_.statistics; ++i) rows->statistics[i] = statistics[i].data();
     for (std::size_t row = first; row < end; row += rows->rows) {
       rows->rows = std::min(kRows, end - row);
       rows->dy = dy_.ReadRows(row, rows->rows, dy_room);
       rows->x = x_.ReadRows(row, rows->rows, x_room);
-      rows->dx = dx_.Present() ? dx_.TargetRows(row, dx_room) : nullptr;
+      rows->dx = layout_.has_dx ? dx_.TargetRows(row, dx_room) : nullptr;
       for (std::size_t i = 0; i < pass_.statistics; ++i) {
         statistics[i].Read(statistics_[i], row, rows->rows);
       }
       take(row);
-      if (dx_.Present()) dx_.WriteRows(row, rows->rows, dx_room);
+      if (layout_.has_dx) dx_.WriteRows(row, rows->rows, dx_room);
     }
-    if (stream_) hwy::FlushStream();
+    if (layout_.stream) hwy::FlushStream();
   }
 
   void Prepare(std::size_t part) {
@@ -330,7 +333,7 @@ class Call {
     const std::size_t most = std::max(std::size_t{1}, cached / kMaxTileRows * kMaxTileRows);
     for (std::size_t first = 0; first < rows_; first += most) {
       const std::size_t end = std::min(rows_, first + most);
-      if (dx_.Present()) {
+      if (layout_.has_dx) {
         pool.Run(plan_.parts, [&](std::size_t part) { SumColumns(first, end, part); });
       }
       pool.Run(plan_.parts, [&](std::size_t part) { FinishColumns(first, end, part); });
@@ -347,7 +350,7 @@ class Call {
 
   void FinishColumns(std::size_t first, std::size_t end, std::size_t part) {
     const auto visit = [&](RowTile& tile, std::size_t row) {
-      for (std::size_t r = 0; dx_.Present() && r < tile.rows; ++r) tile.sums[r] = Means(row + r);
+      for (std::size_t r = 0; layout_.has_dx && r < tile.rows; ++r) tile.sums[r] = Means(row + r);
       kernels_.finish(tile);
     };
     ForEachTile(first, end, FirstColumn(part), Columns(part), 0, visit);
@@ -436,9 +439,7 @@ class Call {
   float* gamma_sorted_;  // the workspace: gamma, in processing order,
   float* column_sums_;   // sums of every part of rows,
   float* row_sums_;      // sums of every part of columns
-  bool adjacent_;        // the rows of dy and of x, without gaps
-  bool dense_;           // the columns of dy, x and dx
-  bool stream_;          // the tensors are not in the caches
+  RowLayout layout_;
   RowTaking taking_;
 };
 
