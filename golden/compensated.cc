@@ -19,12 +19,6 @@ void AddAll(std::size_t count, Term term, LaneSums* sums) {
   });
 }
 
-double SumOf(Lanes lanes) {
-  double sum = 0;
-  for (std::size_t k = 0; k < kLanes; ++k) sum += lanes[k];
-  return sum;
-}
-
 }  // namespace
 
 DoubleDouble Multiply(DoubleDouble a, double b) {

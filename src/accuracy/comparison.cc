@@ -53,21 +53,6 @@ Format FormatOf(DType dtype) {
   throw std::logic_error("no published standard is about this dtype");
 }
 
-// Lanes added pairwise, in a fixed order.
-double SumOf(Lanes lanes) {
-  for (std::size_t half = kLanes / 2; half > 0; half /= 2) {
-    for (std::size_t lane = 0; lane < half; ++lane) lanes[lane] += lanes[lane + half];
-  }
-  return lanes[0];
-}
-
-// Of masks that were subtracted, one per element: how many held.
-std::uint64_t CountOf(LaneMask held) {
-  std::uint64_t count = 0;
-  for (std::size_t lane = 0; lane < kLanes; ++lane) count += static_cast<std::uint64_t>(held[lane]);
-  return count;
-}
-
 double MaximumOf(Lanes lanes) {
   double maximum = 0;
   for (std::size_t lane = 0; lane < kLanes; ++lane) maximum = std::max(maximum, lanes[lane]);

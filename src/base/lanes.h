@@ -83,6 +83,21 @@ inline bool AnyOf(LaneMask mask) {
   return any != 0;
 }
 
+/// Of masks that were subtracted from zero, one per element: how many held.
+inline std::uint64_t CountOf(LaneMask held) {
+  std::uint64_t count = 0;
+  for (std::size_t k = 0; k < kLanes; ++k) count += static_cast<std::uint64_t>(held[k]);
+  return count;
+}
+
+/// Lanes added pairwise, in a fixed order.
+inline double SumOf(Lanes lanes) {
+  for (std::size_t half = kLanes / 2; half > 0; half /= 2) {
+    for (std::size_t k = 0; k < half; ++k) lanes[k] += lanes[k + half];
+  }
+  return lanes[0];
+}
+
 /// The vectors a loop is compiled for.
 enum class Vectors { kBaseline, kAvx2, kAvx512 };
 
