@@ -166,8 +166,7 @@ struct Judgement {
 Judgement Judge(const CaseRun& run, const CheckOptions& options, const DenseTensors& outputs,
                 double roundoff, const Standard* gate) {
   const Case& the_case = run.the_case();
-  const DenseTensors& inputs = run.inputs()->tensors;
-  std::vector<HostTensor> tensors;
+  const std::vector<HostTensor> tensors = HostTensors(run, outputs);
   std::deque<Watch> watches;
   std::vector<Watch*> watch_of(outputs.size(), nullptr);
   BoundRule rule = RuleFor(run, roundoff);
@@ -176,15 +175,12 @@ Judgement Judge(const CaseRun& run, const CheckOptions& options, const DenseTens
   rule.saturates = options.saturates;
   bool empty_input = false;
   for (std::size_t i = 0; i < outputs.size(); ++i) {
-    const bool input = the_case.op->params[i].kind == Param::Kind::kInput;
-    tensors.push_back(AsHostTensor(the_case, i, input ? inputs[i] : outputs[i]));
+    const Param& param = the_case.op->params[i];
     if (!tensors[i].present()) continue;
-    if (input) {
-      const bool data = the_case.op->params[i].role == Role::kData;
-      if (data && ElementCount(tensors[i].shape) == 0) empty_input = true;
+    if (param.kind == Param::Kind::kInput) {
+      if (param.role == Role::kData && ElementCount(tensors[i].shape) == 0) empty_input = true;
     } else {
-      watch_of[i] =
-          &watches.emplace_back(i, tensors[i], rule, KindOf(the_case, the_case.op->params[i]));
+      watch_of[i] = &watches.emplace_back(i, tensors[i], rule, KindOf(the_case, param));
     }
   }
   const Oracle& oracle = OracleOf(*the_case.op);

@@ -55,6 +55,17 @@ HostTensor AsHostTensor(const Case& the_case, std::size_t index, const Bytes& de
   return {the_case.DTypeOf(param), the_case.ShapeOf(param), dense.data()};
 }
 
+std::vector<HostTensor> HostTensors(const CaseRun& run, const DenseTensors& outputs) {
+  std::vector<HostTensor> tensors;
+  tensors.reserve(outputs.size());
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    const bool input = run.op().params[i].kind == Param::Kind::kInput;
+    tensors.push_back(
+        AsHostTensor(run.the_case(), i, input ? run.inputs()->tensors[i] : outputs[i]));
+  }
+  return tensors;
+}
+
 namespace {
 
 /// Calls visit(param, layout, bytes per element) for every tensor passed.

@@ -253,4 +253,8 @@ std::uint64_t HashOf(const DenseTensors& outputs);
 /// use it.
 HostTensor AsHostTensor(const Case& the_case, std::size_t index, const Bytes& dense);
 
+/// The tensors of a launch as the oracle reads them, one per param: the inputs of `run`, and
+/// `outputs`.
+std::vector<HostTensor> HostTensors(const CaseRun& run, const DenseTensors& outputs);
+
 }  // namespace normgrad

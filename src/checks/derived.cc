@@ -48,6 +48,14 @@ std::vector<Part> PartsOf(const Operator& op) {
   return parts;
 }
 
+std::optional<std::size_t> FindPart(const Case& the_case, Part part) {
+  const std::vector<Part> parts = PartsOf(*the_case.op);
+  const auto found = std::ranges::find(parts, part);
+  if (found == parts.end()) return std::nullopt;
+  const auto index = static_cast<std::size_t>(found - parts.begin());
+  return the_case.Uses(the_case.op->params[index]) ? std::optional(index) : std::nullopt;
+}
+
 std::size_t BatchRows(const Case& the_case) {
   return ElementCount(the_case.dims.find(BatchSymbol(*the_case.op))->second);
 }

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -28,6 +29,9 @@ enum class Part {
 
 /// One entry per param of `op`.
 std::vector<Part> PartsOf(const Operator& op);
+
+/// The param that is `part`, where the case uses it.
+std::optional<std::size_t> FindPart(const Case& the_case, Part part);
 
 /// A case made from another one, and its inputs.
 struct DerivedCase {

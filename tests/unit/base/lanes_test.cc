@@ -11,22 +11,12 @@
 
 #include "base/dtype.h"
 #include "base/random.h"
+#include "with_vectors.h"
 
 namespace normgrad {
 namespace {
 
-/// Every test with every kind of vectors that this processor has.
-class WithVectors : public testing::TestWithParam<Vectors> {
- protected:
-  void SetUp() override {
-    LimitVectors(GetParam());
-    if (WidestVectors() != GetParam()) GTEST_SKIP() << "this processor does not have them";
-  }
-  void TearDown() override { LimitVectors(Vectors::kAvx512); }
-};
-
-INSTANTIATE_TEST_SUITE_P(All, WithVectors,
-                         testing::Values(Vectors::kBaseline, Vectors::kAvx2, Vectors::kAvx512));
+INSTANTIATE_TEST_SUITE_P(All, WithVectors, kAllVectors);
 
 constexpr DType kFloats[] = {DType::kFloat32, DType::kFloat16, DType::kBFloat16};
 

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the checks of memory, determinism, batch and invariants find out, on the faulty device.
-#include <cstdlib>
-
+// What the checks of memory, determinism and batch find out, on the faulty device.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "checks/check.h"
 #include "checks/derived.h"
+#include "faulty_device.h"
 #include "ops/operators.h"
 #include "run/fill.h"
 #include "sample_case.h"
@@ -16,37 +15,9 @@ namespace {
 
 using testing::HasSubstr;
 
-const Device& FaultyDevice() {
-  static const DeviceLibrary kLibrary({NORMGRAD_FAULTY_LIBRARY});
-  static const Device kDevice(kLibrary, 0, /*timeout_seconds=*/60);
-  return kDevice;
-}
-
-/// The device has a fault while the object lives.
-class WithFault {
- public:
-  explicit WithFault(const char* name) { ::setenv("NORMGRAD_FAULT", name, /*overwrite=*/1); }
-  WithFault(const WithFault&) = delete;
-  WithFault& operator=(const WithFault&) = delete;
-  ~WithFault() { ::unsetenv("NORMGRAD_FAULT"); }
-};
-
-/// The answer of `check` about a case with random data.
-Answer Ask(Answer (*check)(CaseRun&, const CheckOptions&, Result*), const Case& the_case,
-           Result* result, const CheckOptions& options = {}) {
-  CaseRun run(the_case, FaultyDevice(), FillInputs(the_case, 1));
-  return check(run, options, result);
-}
-
 Case RmsCase() { return FloatCase({6}, {40}); }
 
 Case LayerCase() { return FloatCase(kLayerNormBackward, {{"A", {6}}, {"R", {40}}}); }
-
-const PropertyResult& Find(const Result& result, std::string_view name) {
-  const auto found = std::ranges::find(result.properties, name, &PropertyResult::name);
-  EXPECT_NE(found, result.properties.end()) << name;
-  return *found;
-}
 
 std::uint64_t DifferingIn(const DeterminismResult& mode, std::string_view perturbation) {
   return std::ranges::find(mode.perturbations, perturbation, &PerturbationResult::name)->differing;
@@ -199,56 +170,6 @@ TEST(CheckBatch, NotesAKernelThatDoesNotAndFailsNone) {
 TEST(CheckBatch, HasNothingToTakeApartInOneRow) {
   Result result;
   EXPECT_EQ(Ask(CheckBatch, FloatCase({1}, {8}), &result).outcome, Outcome::kSkipped);
-}
-
-TEST(CheckInvariants, HoldForEveryOperator) {
-  const Case cases[] = {
-      RmsCase(), LayerCase(),
-      FloatCase(kGroupNormBackward, {{"N", {4}}, {"C", {6}}, {"G", {2}}, {"S", {5}}})};
-  for (const Case& the_case : cases) {
-    Result result;
-    const Answer answer = Ask(CheckInvariants, the_case, &result);
-    EXPECT_EQ(answer.outcome, Outcome::kPassed) << the_case.Id() << answer.reason;
-    for (const PropertyResult& property : result.properties) {
-      EXPECT_GT(property.compared, 0U) << the_case.Id() << property.name << property.note;
-    }
-  }
-}
-
-TEST(CheckInvariants, FindAConstantThatHasNoPlaceInTheFormula) {
-  const WithFault fault("epsilon-added");
-  Result result;
-  EXPECT_EQ(Ask(CheckInvariants, RmsCase(), &result).outcome, Outcome::kFailed);
-  EXPECT_GT(Find(result, "scaling dy").violations, 200U);
-  EXPECT_THAT(Find(result, "scaling dy").first, HasSubstr("dxOut[0, 0] is "));
-}
-
-TEST(CheckInvariants, FindASumThatIsNotOne) {
-  const WithFault fault("dgamma-sign-flipped");
-  Result result;
-  EXPECT_EQ(Ask(CheckInvariants, LayerCase(), &result).outcome, Outcome::kFailed);
-  EXPECT_EQ(Find(result, "dbeta is the sum of dy").violations, 1U);
-  EXPECT_THAT(Find(result, "dbeta is the sum of dy").first, HasSubstr("gradBiasOut[39] is "));
-}
-
-TEST(CheckInvariants, FindAGradientThatIsNoProjection) {
-  const WithFault fault("sign-flipped");
-  Result result;
-  EXPECT_EQ(Ask(CheckInvariants, LayerCase(), &result).outcome, Outcome::kFailed);
-  EXPECT_GT(Find(result, "sums of dx and dx * xhat over a group").violations, 0U);
-}
-
-TEST(CheckInvariants, FindTheSameOnAnyNumberOfThreads) {
-  const WithFault fault("epsilon-added");
-  const Case the_case = FloatCase(kLayerNormBackward, {{"A", {40}}, {"R", {4096}}});
-  Result of_one, of_three;
-  CheckOptions options;
-  EXPECT_EQ(Ask(CheckInvariants, the_case, &of_one, options).outcome, Outcome::kFailed);
-  options.threads = 3;
-  EXPECT_EQ(Ask(CheckInvariants, the_case, &of_three, options).outcome, Outcome::kFailed);
-  EXPECT_EQ(of_one.properties, of_three.properties);
-  EXPECT_EQ(Find(of_one, "sums of dx and dx * xhat over a group").violations, 40U);
-  EXPECT_THAT(Find(of_one, "dx is linear in dy").first, HasSubstr("gradInputOut[0, 0] is "));
 }
 
 TEST(SelectRows, TakesThePartsOfEveryTensorThatHasABatch) {
