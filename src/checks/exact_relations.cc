@@ -2,11 +2,15 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -17,8 +21,10 @@
 namespace normgrad {
 namespace {
 
-/// Magnitudes between which no product of four inputs leaves the range of float32.
-constexpr double kLeastInput = 0x1p-30, kMostInput = 0x1p30;
+/// Magnitudes between which products of so many inputs stay in the range of float32, whatever is
+/// multiplied first.
+constexpr std::size_t kFactors = 4;
+constexpr double kLeastProduct = 0x1p-120, kMostProduct = 0x1p120;
 
 /// What stands behind the last of the elements that are compared.
 constexpr double kNotCompared = std::numeric_limits<double>::quiet_NaN();
@@ -48,30 +54,66 @@ int PowerOf(const Scaling& scaling, Part part) {
   return found == scaling.powers.end() ? 0 : found->second;
 }
 
-/// Why some input is too near the edges of float32 for exact relations; empty when none is.
-std::string NearTheEdges(const CaseRun& run, unsigned threads) {
-  PropertyResult edges;
-  for (std::size_t param = 0; param < run.op().params.size() && edges.violations == 0; ++param) {
-    const HostTensor tensor = AsHostTensor(run.the_case(), param, run.inputs()->tensors[param]);
-    if (run.inputs()->tensors[param].empty()) continue;
-    const auto look = [&](Range range, PropertyResult* of_piece) {
-      Stretch values;
-      ForEachStretch(range.first, range.count, [&](std::size_t first, std::size_t count) {
-        LoadStretch(tensor, first, count, 0, &values);
-        const auto test = [at = values.data()](std::size_t i, LaneMask* some, LaneMask* near) {
-          const Lanes magnitude = AbsOf(LoadLanes(at + i));
-          *some = MaskOf(magnitude != 0);
-          *near = *some & ~(MaskOf(magnitude >= kLeastInput) & MaskOf(magnitude <= kMostInput));
-        };
-        Compare(count, test, of_piece, [&](std::size_t i) {
-          return fmt::format("{} holds {:.3g}: something may leave the range of float32",
-                             run.op().params[param].name, std::fabs(values[i]));
-        });
+/// The magnitudes between which all elements of a tensor lie that are not zero.
+struct Magnitudes {
+  double least = 1, most = 1;
+};
+
+Magnitudes MagnitudesOf(const HostTensor& tensor, unsigned threads) {
+  std::mutex mutex;
+  Magnitudes all;
+  ForEachRowGroup(ElementCount(tensor.shape), 1, threads, [&](Range range) {
+    Stretch values;
+    Magnitudes some;
+    ForEachStretch(range.first, range.count, [&](std::size_t first, std::size_t count) {
+      LoadStretch(tensor, first, count, 0, &values);
+      Vectorised([=, &some, at = values.data()] {
+        const Lanes one = Broadcast(1),
+                    infinity = Broadcast(std::numeric_limits<double>::infinity());
+        Lanes least = one, most = one;
+        for (std::size_t i = 0; i < count; i += kLanes) {
+          const Lanes value = LoadLanes(at + i), magnitude = AbsOf(value);
+          least = MaskOf(magnitude < least) & MaskOf(value != 0) ? magnitude : least;
+          most = MaxOf(most, value == value ? magnitude : infinity);
+        }
+        for (std::size_t k = 0; k < kLanes; ++k) {
+          some.least = std::min(some.least, least[k]);
+          some.most = std::max(some.most, most[k]);
+        }
       });
-    };
-    CompareInPieces(ElementCount(tensor.shape), 1, threads, look, &edges);
+    });
+    const std::lock_guard lock(mutex);
+    all.least = std::min(all.least, some.least);
+    all.most = std::max(all.most, some.most);
+  });
+  return all;
+}
+
+/// Why some product of inputs may be too near the edges of float32 for exact relations; empty when
+/// none is.
+std::string NearTheEdges(const CaseRun& run, unsigned threads) {
+  using Extreme = std::pair<double, std::string_view>;
+  std::vector<Extreme> least, most;
+  for (std::size_t i = 0; i < run.op().params.size(); ++i) {
+    const Bytes& elements = run.inputs()->tensors[i];
+    if (elements.empty()) continue;
+    const Magnitudes magnitudes = MagnitudesOf(AsHostTensor(run.the_case(), i, elements), threads);
+    least.emplace_back(magnitudes.least, run.op().params[i].name);
+    most.emplace_back(magnitudes.most, run.op().params[i].name);
   }
-  return edges.first;
+  std::ranges::sort(least);
+  std::ranges::sort(most, std::greater());
+  for (const std::vector<Extreme>& extremes : {least, most}) {
+    double product = 1;
+    for (std::size_t i = 0; i < std::min(kFactors, extremes.size()); ++i) {
+      product *= extremes[i].first;
+    }
+    if (product >= kLeastProduct && product <= kMostProduct) continue;
+    const auto [extreme, name] = extremes.front();
+    if (!std::isfinite(extreme)) return fmt::format("{} has elements that are not finite", name);
+    return fmt::format("{} holds {:.3g}: something may leave the range of float32", name, extreme);
+  }
+  return "";
 }
 
 /// Every element times `factor`; nothing where that is not exact for all.
