@@ -15,6 +15,10 @@ namespace {
 // errno of the first write that failed. A later flush, with nothing left to write, would succeed.
 int first_failure = 0;
 
+void Flush() {
+  if (std::fflush(stdout) != 0 && first_failure == 0) first_failure = errno;
+}
+
 }  // namespace
 
 void WriteOutput(std::string_view text) {
@@ -24,11 +28,13 @@ void WriteOutput(std::string_view text) {
 }
 
 void PrintError(std::string_view message) {
+  // Where both streams go to one place, what has been said so far stands before it.
+  Flush();
   std::fputs(("normgrad-bench: " + OneLine(message) + "\n").c_str(), stderr);
 }
 
 int FlushOutput(int exit_code) {
-  if (std::fflush(stdout) != 0 && first_failure == 0) first_failure = errno;
+  Flush();
   if (first_failure == 0) return exit_code;
   PrintError("standard output: cannot be written: " +
              std::generic_category().message(first_failure));

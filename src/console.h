@@ -17,7 +17,7 @@ void Print(fmt::format_string<Args...> format, Args&&... args) {
 }
 
 /// Writes "normgrad-bench: <message>" to standard error, on one line and safe for a terminal
-/// whatever the message quotes.
+/// whatever the message quotes, behind all that was written to standard output.
 void PrintError(std::string_view message);
 
 /// Flushes standard output. Returns `exit_code`, or, where the output did not arrive, says so and

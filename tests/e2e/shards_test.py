@@ -4,6 +4,7 @@
 import os
 import re
 import shutil
+import subprocess
 import unittest
 
 from bench import ROOT, BenchTest
@@ -75,6 +76,10 @@ class ShardsTest(BenchTest):
         self.assertRegex(process.stderr_text,
                          rf"^normgrad-bench: {len(ids[1])} cases of the plan's \d+ missing and 0 "
                          "answered twice, as listed: expected every shard of 1 to 3 once")
+        # In a log of both streams the list stands before what is said of it.
+        log = self.run_bench("merge", folders[0], folders[2], "--report", "merged",
+                             popen={"stderr": subprocess.STDOUT})
+        self.assertEqual(log.stdout_text, process.stdout_text + process.stderr_text)
         shutil.copytree(self.folder / folders[0], self.folder / "copy")
         process = self.merge(*folders, "copy", returncode=2)
         self.assertEqual(re.findall(r"(?m)^doubled  (\S+)  in shard-1 and copy$",
