@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -21,10 +22,12 @@
 namespace normgrad {
 namespace {
 
-/// Magnitudes between which products of so many inputs stay in the range of float32, whatever is
-/// multiplied first.
+/// 1/deviation is multiplied by itself on the way to dx, up to three times.
+constexpr double kLeastDeviation = 0x1p-30, kMostDeviation = 0x1p30;
+/// Products of so many inputs: from the least of them float32 still has room for 24 bits, another
+/// input and a power of two.
 constexpr std::size_t kFactors = 4;
-constexpr double kLeastProduct = 0x1p-120, kMostProduct = 0x1p120;
+constexpr double kLeastProduct = 0x1p-90, kMostProduct = 0x1p90;
 
 /// What stands behind the last of the elements that are compared.
 constexpr double kNotCompared = std::numeric_limits<double>::quiet_NaN();
@@ -54,7 +57,8 @@ int PowerOf(const Scaling& scaling, Part part) {
   return found == scaling.powers.end() ? 0 : found->second;
 }
 
-/// The magnitudes between which all elements of a tensor lie that are not zero.
+/// The magnitudes between which all elements of a tensor lie that are not zero, and 1, as fewer
+/// inputs may be multiplied.
 struct Magnitudes {
   double least = 1, most = 1;
 };
@@ -89,17 +93,27 @@ Magnitudes MagnitudesOf(const HostTensor& tensor, unsigned threads) {
   return all;
 }
 
-/// Why some product of inputs may be too near the edges of float32 for exact relations; empty when
-/// none is.
+/// Why some input, or product of inputs, may be too near the edges of float32 for exact relations;
+/// empty when none is. One tiny element among many is no reason: what it is multiplied into is
+/// added to more.
 std::string NearTheEdges(const CaseRun& run, unsigned threads) {
   using Extreme = std::pair<double, std::string_view>;
   std::vector<Extreme> least, most;
+  const auto deviation = FindPart(run.the_case(), Part::kDeviation);
+  const auto say = [](const Extreme& extreme) {
+    const auto& [value, name] = extreme;
+    if (!std::isfinite(value)) return fmt::format("{} has elements that are not finite", name);
+    return fmt::format("{} holds {:.3g}: something may leave the range of float32", name, value);
+  };
   for (std::size_t i = 0; i < run.op().params.size(); ++i) {
     const Bytes& elements = run.inputs()->tensors[i];
     if (elements.empty()) continue;
     const Magnitudes magnitudes = MagnitudesOf(AsHostTensor(run.the_case(), i, elements), threads);
     least.emplace_back(magnitudes.least, run.op().params[i].name);
     most.emplace_back(magnitudes.most, run.op().params[i].name);
+    if (deviation != i) continue;
+    if (magnitudes.least < kLeastDeviation) return say(least.back());
+    if (magnitudes.most > kMostDeviation) return say(most.back());
   }
   std::ranges::sort(least);
   std::ranges::sort(most, std::greater());
@@ -108,10 +122,7 @@ std::string NearTheEdges(const CaseRun& run, unsigned threads) {
     for (std::size_t i = 0; i < std::min(kFactors, extremes.size()); ++i) {
       product *= extremes[i].first;
     }
-    if (product >= kLeastProduct && product <= kMostProduct) continue;
-    const auto [extreme, name] = extremes.front();
-    if (!std::isfinite(extreme)) return fmt::format("{} has elements that are not finite", name);
-    return fmt::format("{} holds {:.3g}: something may leave the range of float32", name, extreme);
+    if (product < kLeastProduct || product > kMostProduct) return say(extremes.front());
   }
   return "";
 }
@@ -146,7 +157,7 @@ std::shared_ptr<const CaseInputs> Scaled(const CaseRun& run, const Scaling& scal
     const Bytes& elements = run.inputs()->tensors[i];
     Bytes& products = scaled->tensors.emplace_back();
     if (elements.empty()) continue;
-    const int power = PowerOf(scaling, parts[i]) * k;
+    const int power = PowerOf(scaling, parts[i]) * k;  // 0: a copy, made by all threads
     auto exact = Times(std::ldexp(1.0, power), run.the_case().DTypeOf(param), elements, threads);
     if (!exact) {
       *note = fmt::format("{} has an element that 2^{} cannot multiply exactly", param.name, power);

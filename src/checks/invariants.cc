@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Relations between launches, and between the elements of one, that hold whatever the right result
-// is. They need no oracle: a second opinion.
+// is. They need no reference, only to know which elements share statistics: a second opinion.
 #include <algorithm>
-#include <array>
 #include <iterator>
 #include <string>
+#include <vector>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>

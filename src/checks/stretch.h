@@ -50,7 +50,8 @@ inline void LoadStretch(const HostTensor& tensor, std::size_t first, std::size_t
 }
 
 /// Asks test(i, &compared, &violated) about the elements i … i + kLanes - 1, for every i < count,
-/// and counts what it says in `property`: say(index) tells of the first violation.
+/// and counts what it says in `property`: say(index) tells of the first violation. Elements from
+/// `count` on, up to Padded(count), must be neither.
 template <typename Test, typename Say>
 void Compare(std::size_t count, Test test, PropertyResult* property, Say say) {
   std::uint64_t compared = 0, violations = 0;

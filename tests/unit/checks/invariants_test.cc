@@ -127,35 +127,85 @@ TEST(CheckInvariants, FindTheSameOnAnyNumberOfThreads) {
   }
 }
 
-// One element too near the edges is enough, wherever it is.
-TEST(CheckInvariants, AskForNoExactRelationNearTheEdges) {
+/// The answer about layer norm whose last element of input `param` is `value`.
+Answer AskWith(std::size_t param, double value, Result* result) {
   const Case the_case = LayerCase(3, 700);
-  const std::pair<double, std::string_view> values[] = {
-      {0x1p-121, "holds 3.76e-37: something may leave the range of float32"},
-      {0x1p121, "holds 2.66e+36: something may leave the range of float32"},
-      {std::numeric_limits<double>::quiet_NaN(), "has elements that are not finite"},
-      {std::numeric_limits<double>::infinity(), "has elements that are not finite"}};
-  for (const auto& [value, note] : values) {
-    auto inputs = std::make_shared<CaseInputs>(*FillInputs(the_case, 1));
-    Store(DType::kFloat32, value, &inputs->tensors[0].back() - 3);
-    CaseRun run(the_case, FaultyDevice(), inputs);
+  auto inputs = std::make_shared<CaseInputs>(*FillInputs(the_case, 1));
+  Bytes& elements = inputs->tensors[param];
+  Store(DType::kFloat32, value, &elements[elements.size() - sizeof(float)]);
+  CaseRun run(the_case, FaultyDevice(), inputs);
+  return CheckInvariants(run, CheckOptions(), result);
+}
+
+constexpr std::size_t kGradOut = 0, kInput = 1, kRstd = 4;  // params of layer norm
+
+// One element is enough, wherever it is.
+TEST(CheckInvariants, AskForNoExactRelationNearTheEdges) {
+  struct Edge {
+    std::size_t param;
+    double value;
+    std::string_view note;
+  };
+  const Edge edges[] = {
+      {kGradOut, 0x1p-91, "gradOut holds 4.04e-28: something may leave the range of float32"},
+      {kGradOut, 0x1p91, "gradOut holds 2.48e+27: something may leave the range of float32"},
+      {kRstd, 0x1p-31, "rstd holds 4.66e-10: something may leave the range of float32"},
+      {kRstd, 0x1p31, "rstd holds 2.15e+09: something may leave the range of float32"},
+      {kInput, std::numeric_limits<double>::quiet_NaN(), "input has elements that are not finite"},
+      {kInput, -std::numeric_limits<double>::infinity(), "input has elements that are not finite"},
+  };
+  for (const auto& [param, value, note] : edges) {
     Result result;
-    CheckInvariants(run, CheckOptions(), &result);
-    EXPECT_EQ(Find(result, "scaling dy").compared, 0U);
-    EXPECT_EQ(Find(result, "scaling dy").note, fmt::format("gradOut {}", note));
-    EXPECT_GT(Find(result, "sums of dx and dx * xhat over a group").compared, 0U);
+    AskWith(param, value, &result);
+    EXPECT_EQ(Find(result, "scaling dy").compared, 0U) << note;
+    EXPECT_EQ(Find(result, "scaling dy").note, note);
+    EXPECT_GT(Find(result, "sums of dx and dx * xhat over a group").compared, 0U) << note;
   }
 }
 
 // As large tensors of random numbers have them.
 TEST(CheckInvariants, AskForExactRelationsWhereOneInputIsTiny) {
-  const Case the_case = LayerCase(3, 700);
-  auto inputs = std::make_shared<CaseInputs>(*FillInputs(the_case, 1));
-  Store(DType::kFloat32, 0x1p-40, &inputs->tensors[0].back() - 3);
-  CaseRun run(the_case, FaultyDevice(), inputs);
+  for (const std::size_t param : {kGradOut, kInput}) {
+    Result result;
+    EXPECT_EQ(AskWith(param, 0x1p-40, &result).outcome, Outcome::kPassed);
+    EXPECT_EQ(Find(result, "scaling dy").compared, 3U * 700 + 2 * 700);
+  }
+}
+
+TEST(CheckInvariants, HoldForEveryDTypeAndWithoutWhatIsOptional) {
+  constexpr DType kHalf = DType::kFloat16, kBFloat = DType::kBFloat16, kNone = DType::kNone;
+  constexpr DType kFloat = DType::kFloat32;
+  const std::pair<Case, std::vector<DType>> cases[] = {
+      {LayerCase(6, 40), {kHalf, kFloat, kHalf, kHalf, kHalf}},
+      {LayerCase(6, 40), {kBFloat, kFloat, kBFloat, kBFloat, kBFloat}},
+      {LayerCase(6, 40), {kFloat, kFloat, kNone, kNone, kFloat}},
+      {GroupCase(4, 6, 2, 5), {kHalf, kHalf, kHalf, kHalf}},
+      {GroupCase(4, 6, 2, 5), {kFloat, kFloat, kNone, kFloat}},
+      {FloatCase({6}, {40}), {kBFloat, kFloat, kBFloat, kFloat}},
+  };
+  for (const auto& [of_floats, dtypes] : cases) {
+    Case the_case = of_floats;
+    the_case.dtypes = dtypes;
+    Result result;
+    const Answer answer = Ask(CheckInvariants, the_case, &result);
+    EXPECT_EQ(answer.outcome, Outcome::kPassed) << the_case.Id() << answer.reason;
+    for (const PropertyResult& property : result.properties) {
+      EXPECT_GT(property.compared, 0U) << the_case.Id() << property.name << property.note;
+    }
+  }
+}
+
+// Which is given its sums, and has neither sets that lie together nor gradients of a scale.
+TEST(CheckInvariants, OfBatchNormAreTheExactOnes) {
+  const Case the_case =
+      FloatCase(kBatchNormElemtBackward, {{"N", {3}}, {"C", {6}}, {"S", {5}}, {"K", {4}}});
   Result result;
-  EXPECT_EQ(CheckInvariants(run, CheckOptions(), &result).outcome, Outcome::kPassed);
-  EXPECT_EQ(Find(result, "scaling dy").compared, 3U * 700 + 2 * 700);
+  EXPECT_EQ(Ask(CheckInvariants, the_case, &result).outcome, Outcome::kPassed);
+  ASSERT_EQ(result.properties.size(), 3U);
+  for (const PropertyResult& property : result.properties) {
+    EXPECT_EQ(property.label, "exact");
+    EXPECT_EQ(property.compared, 90U) << property.name << property.note;
+  }
 }
 
 }  // namespace
