@@ -45,9 +45,7 @@ void Results::Load(const HostTensor& output, std::size_t first, std::size_t coun
   for (Stretch* const stretch : {&value, &rounding}) Pad(count, behind, stretch);
 }
 
-double Flush(const HostTensor& output) {
-  return 4 * (output.dtype == DType::kFloat16 ? 0x1p-14 : 0x1p-126);
-}
+double Flush(const HostTensor& output) { return 4 * SmallestNormal(output.dtype); }
 
 std::string Difference(std::string_view where, double actual, double expected, double allowed) {
   return fmt::format("{} is {:.9g}, expected {:.9g} within {:.3g}", where, actual, expected,

@@ -168,13 +168,12 @@ std::shared_ptr<const CaseInputs> Scaled(const CaseRun& run, const Scaling& scal
   return scaled;
 }
 
-/// Results below this may have been rounded up to the smallest normal number.
-double LeastResult(DType dtype) { return 2 * (dtype == DType::kFloat16 ? 0x1p-14 : 0x1p-126); }
-
 /// Holds `is` against 2^power times `was`, both an output `name`.
 void CompareScaled(std::string_view name, const HostTensor& was, const HostTensor& is, int power,
                    unsigned threads, PropertyResult* property) {
-  const double factor = std::ldexp(1.0, power), least = LeastResult(was.dtype);
+  const double factor = std::ldexp(1.0, power);
+  // Results below this may have been rounded up to the smallest normal number.
+  const double least = 2 * SmallestNormal(was.dtype);
   const auto compare = [&](Range range, PropertyResult* of_piece) {
     Stretch before, after, expected, rounded;
     ForEachStretch(range.first, range.count, [&](std::size_t first, std::size_t count) {

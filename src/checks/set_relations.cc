@@ -137,8 +137,8 @@ Projection Project(const BoundedCall& call, std::size_t set, const Allowance& al
 }
 
 /// Calls compare(set, &property) for every set.
-template <typename Compare>
-void CompareSets(const Normalisation& norm, unsigned threads, Compare compare,
+template <typename Body>
+void CompareSets(const Normalisation& norm, unsigned threads, Body compare,
                  PropertyResult* property) {
   const auto compare_some = [&](Range sets, PropertyResult* of_piece) {
     for (std::size_t i = 0; i < sets.count; ++i) compare(sets.first + i, of_piece);

@@ -49,6 +49,9 @@ inline void LoadStretch(const HostTensor& tensor, std::size_t first, std::size_t
   Pad(count, behind, stretch);
 }
 
+/// The smallest normal number of a float dtype that an output may have.
+inline double SmallestNormal(DType dtype) { return dtype == DType::kFloat16 ? 0x1p-14 : 0x1p-126; }
+
 /// Asks test(i, &compared, &violated) about the elements i … i + kLanes - 1, for every i < count,
 /// and counts what it says in `property`: say(index) tells of the first violation. Elements from
 /// `count` on, up to Padded(count), must be neither.
@@ -77,8 +80,8 @@ void Compare(std::size_t count, Test test, PropertyResult* property, Say say) {
 
 /// Calls compare(Range, &property) for pieces of `count` things that have `elements` elements each,
 /// on up to `threads` threads, and adds what it finds to `property`, in order.
-template <typename Compare>
-void CompareInPieces(std::size_t count, std::size_t elements, unsigned threads, Compare compare,
+template <typename Body>
+void CompareInPieces(std::size_t count, std::size_t elements, unsigned threads, Body compare,
                      PropertyResult* property) {
   constexpr std::size_t kPieceElements = std::size_t{1} << 16;
   const std::size_t size =
