@@ -246,6 +246,13 @@ void SprinkleNonFinite(FillCall& call) {
         place / norm.sets.length * turn + set * norm.sets.length + place % norm.sets.length;
     call.Set(kinds[k].first, at, kinds[k].second);
   }
+  // A NaN in a statistic, which may have more digits than the data, reaches all of its set and the
+  // scales there.
+  const std::size_t scales = std::max<std::size_t>(norm.sets.length / norm.scales.length, 1);
+  if (2 * (std::size(kinds) + 1) <= norm.sets.count &&
+      2 * (std::size(kinds) + scales) <= norm.scales.count) {
+    call.Set(norm.rstd, (first + std::size(kinds)) % norm.sets.count, kNaN);
+  }
 }
 
 std::optional<std::string_view> WhyNotNonFinite(const FillCall& call) {

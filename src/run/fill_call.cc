@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 #include "base/parallel.h"
 
@@ -56,7 +57,12 @@ RandomStream FillCall::Random(std::string_view purpose) const {
 void FillCall::Set(std::size_t param, std::size_t index, double value) {
   if (param == kNoParam || !tensors_[param].present()) return;
   const DType dtype = tensors_[param].dtype;
-  Store(dtype, value, inputs_->tensors[param].data() + index * SizeOf(dtype));
+  std::byte* const element = inputs_->tensors[param].data() + index * SizeOf(dtype);
+  if (std::isnan(value)) {
+    std::fill_n(element, SizeOf(dtype), std::byte{0xFF});
+  } else {
+    Store(dtype, value, element);
+  }
 }
 
 void FillCall::SetAll(std::size_t param, const std::function<double(std::size_t)>& element) {

@@ -2,6 +2,7 @@
 #include "tests/unit/accuracy/float32_kernel.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -182,6 +183,11 @@ class Run {
     Store(dtype, double{value}, element);
     const bool away = std::fabs(Load(dtype, element)) > std::fabs(double{value});
     if (kernel_.fault == Fault::kTruncatedOutput && away) StepBits(dtype, element, -1);
+    if (kernel_.fault == Fault::kRoundedBits && dtype == DType::kBFloat16) {
+      const auto bits = std::bit_cast<std::uint32_t>(value);
+      const auto rounded = static_cast<std::uint16_t>((bits + 0x7FFF + (bits >> 16) % 2) >> 16);
+      std::memcpy(element, &rounded, sizeof rounded);
+    }
   }
 
   void Set(std::size_t set) {

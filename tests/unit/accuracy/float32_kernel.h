@@ -45,6 +45,7 @@ enum class Fault {
   kDeviationNotSquared,    // r instead of r * r
   kLastRowDropped,         // from the gradients of scale and bias
   kTruncatedOutput,        // dx rounded towards zero
+  kRoundedBits,            // dx rounded to bfloat16 by adding to its bits, NaN as any number
   kSixteenBitMean,         // m2 kept in dx's dtype
   kOneUnitInTheLastPlace,  // one element of dx is its neighbour
 };

@@ -253,11 +253,6 @@ TEST(Verdict, CatchesARowThatTheParameterGradientsMiss) {
   }
 }
 
-DTypes SixteenBitData(const Operator& op, DType data) {
-  if (&op != &kBatchNormElemtBackward) return DTypesOf(op, kF32, {{"data", data}});
-  return DTypesOf(op, kF32, {{"gradOut", data}, {"input", data}, {"gradInput", data}});
-}
-
 TEST(Verdict, CatchesTruncationInsteadOfRounding) {
   for (const Operator* op : AllOperators()) {
     for (const DType data : {kF16, kBF16}) {

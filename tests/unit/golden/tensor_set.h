@@ -12,6 +12,7 @@
 
 #include "base/random.h"
 #include "golden/oracle.h"
+#include "ops/operators.h"
 
 namespace normgrad {
 
@@ -26,6 +27,13 @@ inline DTypes DTypesOf(const Operator& op, DType every,
     dtypes[static_cast<std::size_t>(found - columns.begin())] = dtype;
   }
   return dtypes;
+}
+
+/// Data of a 16-bit type beside float32 in all else.
+inline DTypes SixteenBitData(const Operator& op, DType data) {
+  constexpr DType kF32 = DType::kFloat32;
+  if (&op != &kBatchNormElemtBackward) return DTypesOf(op, kF32, {{"data", data}});
+  return DTypesOf(op, kF32, {{"gradOut", data}, {"input", data}, {"gradInput", data}});
 }
 
 /// Owns zero-initialised tensors, one per tensor of an operator.
