@@ -184,6 +184,19 @@ TEST(CannBench, ForgivesNoOtherElement) {
   EXPECT_EQ(far.value, 1);
 }
 
+TEST(CannBench, CountsAnElementOnALimitAmongTheLargerOnes) {
+  const auto kind_of = [](double golden) {
+    std::vector<double> actual(10, 1), goldens(10, 1);
+    std::fill_n(actual.begin(), 3, golden / 2);
+    std::fill_n(goldens.begin(), 3, golden);
+    return Scene(DType::kFloat32, actual, goldens).Ask("cann-bench").name;
+  };
+  EXPECT_EQ(kind_of(0x1p-14 - 0x1p-37), "small elements");
+  EXPECT_EQ(kind_of(0x1p-14), "cancelled elements");
+  EXPECT_EQ(kind_of(0x1p-8 - 0x1p-31), "cancelled elements");
+  EXPECT_EQ(kind_of(0x1p-8), "far elements");
+}
+
 TEST(CannBench, DropsTheMeanOnceItFails) {
   EXPECT_TRUE(Ones(DType::kFloat32, 4, 4, 1 + 0x1p-12).Passes("cann-bench"));
 }
