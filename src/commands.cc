@@ -50,7 +50,9 @@ int TestSelf(const Options& options) {
     WriteOutput(FaultList(FaultsOf(device)));
     return 0;
   }
-  const WhoseSweep whose = options.sweeps.empty() ? WhoseSweep::kOurs : WhoseSweep::kUsers;
+  const WhoseSweep whose = !options.sweeps.empty()                 ? WhoseSweep::kUsers
+                           : !options.selection.case_globs.empty() ? WhoseSweep::kPartOfOurs
+                                                                   : WhoseSweep::kOurs;
   const Sweep sweep =
       LoadSweeps(whose == WhoseSweep::kUsers
                      ? options.sweeps

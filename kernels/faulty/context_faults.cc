@@ -71,6 +71,10 @@ void FollowExecutor(const Scene& scene) {
   Follow(scene, scene.used_executor);
 }
 
+void SpendExecutor(const Scene& scene) {
+  if (!scene.used_executor) scene.compute(scene.launch);
+}
+
 void FollowStream(const Scene& scene) {
   scene.compute(scene.launch);
   Follow(scene, scene.other_stream);
@@ -128,6 +132,8 @@ std::span<const Entry> ContextFaults() {
       Around("determinism", "follows-executor", kEveryOperator, "determinism",
              "a lowest bit follows whether the executor has been launched before", FollowExecutor,
              kFloat32Dx),
+      Around("determinism", "spent-executor", kEveryOperator, "determinism",
+             "an executor that has been launched before computes nothing", SpendExecutor),
       Around("determinism", "follows-load", kEveryOperator, "determinism",
              "a lowest bit follows whether another stream was at work", FollowStream, kFloat32Dx),
       Around("determinism", "now-and-then", kEveryOperator, "determinism",

@@ -111,6 +111,13 @@ void StoreRoundedTwice(const Param&, DType dtype, float value, std::byte* elemen
   Store(dtype, std::ldexp(once, exponent - bits), element);
 }
 
+void StoreRoundedBits(const Param&, DType dtype, float value, std::byte* element) {
+  if (dtype != DType::kBFloat16) return Store(dtype, double{value}, element);
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  const auto rounded = static_cast<std::uint16_t>((bits + 0x7FFF + (bits >> 16) % 2) >> 16);
+  std::memcpy(element, &rounded, sizeof rounded);
+}
+
 constexpr Entry kFormula[] = {
     Modelled("formula", "mean-twice", kCentred, "the mean of dy*gamma is subtracted twice",
              {.states =
@@ -632,6 +639,9 @@ constexpr Entry kNonFinite[] = {
         {.store = [](const Param&, DType dtype, float value,
                      std::byte* element) { Store(dtype, double{WithoutNan(value)}, element); }},
         "NaN in dy or x"),
+    Modelled("non-finite", "nan-carried", kBatch,
+             "NaN is rounded to bfloat16 by adding to its bits, as a number is",
+             {.store = StoreRoundedBits}, "bfloat16 data, float32 statistics, NaN in those", "21"),
     Modelled("non-finite", "data-clamped", kEveryOperator, "dy and x are clamped to +-100",
              {.inputs =
                   [](Inputs& in) {

@@ -23,7 +23,8 @@ Fate FateOf(const SelftestWay& way, WhoseSweep whose) {
   if (way.healthy()) return caught ? Fate::kAlarm : Fate::kAccepted;
   const auto missed = [&](const SelftestTrial& trial) { return Missed(trial, whose); };
   if (std::ranges::any_of(way.trials, missed)) return Fate::kMissed;
-  return caught ? Fate::kCaught : Fate::kInert;
+  if (caught) return Fate::kCaught;
+  return whose == WhoseSweep::kOurs ? Fate::kMissed : Fate::kInert;
 }
 
 /// "rms_norm_grad fhb" for float32, float16 and bfloat16: where `holds` does.
@@ -74,7 +75,9 @@ std::string FateText(const SelftestWay& way, const SelftestReport& report, Whose
     case Fate::kMissed: break;
   }
   const auto missed = [&](const SelftestTrial& trial) { return Missed(trial, whose); };
-  return fmt::format("MISSED on {}", fmt::join(PlacesWhere(way, missed), ", "));
+  const auto places = PlacesWhere(way, missed);
+  if (places.empty()) return "MISSED: it shows in no case";
+  return fmt::format("MISSED on {}", fmt::join(places, ", "));
 }
 
 /// Where it was first seen: the case of the check that comes first.
@@ -224,7 +227,7 @@ std::string SelftestText(const SelftestReport& report, WhoseSweep whose) {
     }
   }
   text += '\n';
-  if (whose == WhoseSweep::kOurs) {
+  if (whose != WhoseSweep::kUsers) {
     for (const SelftestWay& way : report.ways) {
       const auto inert = PlacesWhere(way, [](const auto& trial) { return trial.Inert(); });
       if (way.healthy() || inert.empty()) continue;

@@ -73,8 +73,19 @@ TEST(Selftest, FailsOnAFalseAlarmAndSaysWhoRaisedIt) {
   EXPECT_THAT(text, HasSubstr("memory in a/case: a reason"));
 }
 
-TEST(Selftest, CallsAFaultThatShowsInNoneOfAUsersCasesMissed) {
+TEST(Selftest, CallsAFaultThatShowsInNoCaseMissedUnlessTheyArePartOfOurs) {
   const SelftestReport report = Of({Fault("a", {Inert("rms_norm_grad", "float32")})});
+  EXPECT_EQ(SelftestExitCode(report, WhoseSweep::kOurs), 1);
+  EXPECT_EQ(SelftestExitCode(report, WhoseSweep::kPartOfOurs), 0);
+  EXPECT_EQ(SelftestExitCode(report, WhoseSweep::kUsers), 1);
+  EXPECT_THAT(SelftestText(report, WhoseSweep::kOurs), HasSubstr("MISSED: it shows in no case\n"));
+  EXPECT_THAT(SelftestText(report, WhoseSweep::kPartOfOurs), HasSubstr("  shows in no case\n"));
+  EXPECT_THAT(SelftestText(report, WhoseSweep::kUsers), HasSubstr("MISSED on rms_norm_grad f\n"));
+}
+
+TEST(Selftest, CallsAFaultThatShowsOnOneDTypeOfAUsersCasesMissedOnTheOthers) {
+  const SelftestReport report = Of({Fault(
+      "a", {Caught("rms_norm_grad", "float32", {"accuracy"}), Inert("rms_norm_grad", "float16")})});
   EXPECT_EQ(SelftestExitCode(report, WhoseSweep::kOurs), 0);
   EXPECT_EQ(SelftestExitCode(report, WhoseSweep::kUsers), 1);
 }
