@@ -57,13 +57,14 @@ def main():
     parser.add_argument("--check", action="store_true")
     arguments = parser.parse_args()
     bench = str(Path(arguments.bench).resolve())
-    _, text = selftest(bench, "--format", "json")
+    code, text = selftest(bench, "--format", "json")
     report = json.loads(text)
     with ThreadPoolExecutor(max_workers=2) as pool:
         without = dict(zip(report["checks"], pool.map(
             lambda check: json.loads(selftest(bench, "--quick", "--format", "json", "--without",
                                               check)[1]), report["checks"])))
     complaints = [f"missed: {' '.join(key)}" for key in missed(report).values()]
+    complaints += ["the self-test itself fails"] if code != 0 else []
     for check in report["checks"]:
         lost, alone = missed(without[check]), owned(report, check)
         if not alone:

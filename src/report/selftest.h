@@ -54,8 +54,8 @@ struct SelftestReport {
   std::vector<SelftestWay> ways{};
 };
 
-/// Whose cases were run. Faults that show in none of them are missed, too, but in a part of ours;
-/// of a user's sweep also those that show in none of one operator and dtype.
+/// Whose cases were run. A fault must be caught on every operator and dtype where it shows; it must
+/// show somewhere if all of our cases are run, and on every operator and dtype of a user's sweep.
 enum class WhoseSweep { kOurs, kPartOfOurs, kUsers };
 
 /// The ways alone: a row each of name, kind and what it is.
@@ -71,8 +71,8 @@ std::string SelftestText(const SelftestReport& report, WhoseSweep whose);
 /// The same as Markdown: faults by check and, where standards were looked at, by standard.
 std::string SelftestMarkdown(const SelftestReport& report, WhoseSweep whose);
 
-/// 0 when every fault was caught on every operator and dtype where it shows, and every healthy
-/// variant accepted; else 1.
+/// 0 when every fault was caught wherever it must be, see WhoseSweep, and every healthy variant
+/// accepted; else 1.
 int SelftestExitCode(const SelftestReport& report, WhoseSweep whose);
 
 }  // namespace normgrad

@@ -44,8 +44,8 @@ class FillCall {
   DType DTypeOf(std::size_t param) const { return tensors_[param].dtype; }
   double Get(std::size_t param, std::size_t index) const { return norm_.At(param, index, 1); }
 
-  /// NaN is stored as the one of nothing but ones: who rounds to 16 bits by adding to the bits
-  /// carries it into zero.
+  /// NaN is stored as the one of nothing but ones: who rounds float32 to bfloat16 by adding to the
+  /// bits carries it into zero.
   void Set(std::size_t param, std::size_t index, double value);
 
   /// Sets every element i of `param` to element(i).
